@@ -1,0 +1,1 @@
+"""One file per cell or family. `seqlab.registry` finds each `@register_cell("name")` here by reading the files."""

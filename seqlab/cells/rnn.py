@@ -1,0 +1,62 @@
+"""The simple recurrent network. Dimension key: B batch, I input_size, H hidden_size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.cells.base import NativeCell, NativeWeights, State
+from seqlab.cells.init import glorot_, orthogonal_
+from seqlab.registry import register_cell, unknown
+
+ACTIVATIONS = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": nn.functional.leaky_relu,
+    "elu": nn.functional.elu,
+    "identity": lambda a: a,
+}
+
+
+@register_cell("rnn")
+class RNN(NativeCell):
+    """Simple (Elman) recurrent network with a choice of squashing function φ.
+
+    h_t = φ(W x_t + U h_{t−1} + b),  y_t = h_t
+
+    Source: J. Elman, 1990, "Finding structure in time".
+    Same as torch.nn.RNN for φ = tanh and relu, with its two biases summed into one.
+    """
+
+    gates = ("hidden",)
+
+    def __init__(self, input_size: int, hidden_size: int, *, activation: str = "tanh", bias: bool = True) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(unknown("activation", activation, list(ACTIVATIONS)))
+        super().__init__(input_size, hidden_size, {"h": (hidden_size,)}, output_key="h")
+        self.activation = activation
+        self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.recurrent_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(hidden_size)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot input weights, orthogonal recurrent weights, zero biases."""
+        glorot_(self.input_weight)
+        orthogonal_(self.recurrent_weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def project(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.input_weight, self.bias)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = ACTIVATIONS[self.activation](p + state["h"] @ self.recurrent_weight.T)
+        return h, {"h": h}
+
+    def native_weights(self) -> NativeWeights | str:
+        if self.activation not in ("tanh", "relu"):
+            return f"activation {self.activation!r} has no kernel, only tanh and relu have"
+        zeros = None if self.bias is None else torch.zeros_like(self.bias)
+        return NativeWeights(f"rnn_{self.activation}", self.input_weight, self.recurrent_weight, self.bias, zeros)
