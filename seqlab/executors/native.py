@@ -36,7 +36,8 @@ def native(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
         return y, dict(zip(keys, (leaf[0] for leaf in last), strict=True))
     packed = pack_padded_sequence(inputs.x, inputs.lengths.cpu(), enforce_sorted=False)
     order, back = packed.sorted_indices, packed.unsorted_indices
-    assert order is not None and back is not None
+    assert order is not None
+    assert back is not None
     ordered = [leaf.index_select(1, order) for leaf in hidden]
     first = ordered if weights.kind == "lstm" else ordered[0]
     data, *last = kernel(packed.data, packed.batch_sizes, first, flat, has_biases, 1, 0.0, cell.training, False)

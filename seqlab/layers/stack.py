@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Items
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class Stack(SequenceModule):
             raise ValueError("a Stack has no parts; expected at least one.")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}; expected a probability in [0, 1).")
-        for depth, (below, above) in enumerate(zip(parts, parts[1:], strict=False)):
+        for depth, (below, above) in enumerate(pairwise(parts)):
             if below.output_size != above.input_size:
                 raise ValueError(f"part {depth} gives {below.output_size} features and part {depth + 1} takes {above.input_size}; expected equal widths.")
         if residual and all(part.input_size != part.output_size for part in parts):
