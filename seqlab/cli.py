@@ -2,7 +2,53 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 
-def main() -> int:
-    """Entry point of the `seqlab` script."""
-    return 0
+from seqlab.registry import unknown
+
+COMMANDS = {
+    "train": ("seqlab.train", "train a model: seqlab train experiment=char_lm cell=gru seed=1"),
+    "evaluate": ("seqlab.evaluate", "repeat the test figures of a run: seqlab evaluate run=DIR"),
+    "generate": ("seqlab.generate", "write text from a language model: seqlab generate run=DIR prompt='The '"),
+    "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
+    "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),
+    "completion": ("seqlab.completion", 'print the shell completion: eval "$(seqlab completion bash)"'),
+}
+
+
+def usage() -> str:
+    """The text of `seqlab --help`."""
+    lines = [f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: seqlab COMMAND …",
+            "",
+            "The lab bench for recurrent sequence models: write one step of a recurrence, get a lab around it.",
+            "",
+            *lines,
+            "",
+            "`seqlab COMMAND --help` explains a command; `seqlab train --help` lists every config group and option.",
+        ]
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the `seqlab` script. Returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        from seqlab import __version__
+
+        print(f"seqlab {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f"seqlab: {unknown('command', argv[0], list(COMMANDS))}", file=sys.stderr)
+        return 2
+    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Items
 from itertools import pairwise
 from typing import Any
@@ -59,7 +59,7 @@ class Stack(SequenceModule):
         dropout: float = 0.0,
         locked_dropout: bool = False,
         residual: bool = False,
-        wrappers: Items[Wrapper] = (),
+        wrappers: Items[Wrapper] | Mapping[str, Wrapper] = (),
         initialise: Callable[[Cell], Any] | None = None,
         executor: str = "auto",
         learn_initial_state: bool = False,
@@ -67,7 +67,7 @@ class Stack(SequenceModule):
         """A stack of `num_layers` layers of one cell, or one layer of each cell when `cell` is a list.
 
         cell: a registered name (then hidden_size is needed) or a factory called with input_size=. wrappers: applied to
-        every cell, the first innermost. initialise: called on every cell before it is wrapped.
+        every cell, the first innermost; a mapping's names do not matter. initialise: called on every cell before it is wrapped.
         """
         cells = [cell] * num_layers if isinstance(cell, str) or callable(cell) else list(cell)
         if num_layers < 1 or (len(cells) != num_layers and num_layers != 1):
@@ -82,7 +82,7 @@ class Stack(SequenceModule):
                 built = which(input_size=size)
             if initialise is not None:
                 initialise(built)
-            for wrap in wrappers:
+            for wrap in wrappers.values() if isinstance(wrappers, Mapping) else wrappers:
                 built = wrap(built)
             return Layer(built, executor, learn_initial_state)
 

@@ -1,0 +1,40 @@
+"""From a resolved config to data, model and task. Sizes flow from the data's DataSpec; none stands in a config twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.utils import instantiate
+
+from seqlab.data.base import DataSpec, SequenceDataModule
+from seqlab.model import SequenceModel
+from seqlab.registry import load_plugin_file
+from seqlab.tasks import Task
+
+
+def build_data(config: Any) -> SequenceDataModule:
+    """The datamodule of the config, prepared and set up, so that its spec is known."""
+    data = instantiate(config.data)
+    if not isinstance(data, SequenceDataModule):
+        raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Choose one with data=NAME.")
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def build_model(config: Any, spec: DataSpec) -> SequenceModel:
+    """frontend -> encoder -> head, each built with the width of what lies below it."""
+    for file in config.plugins:
+        load_plugin_file(file)
+    make_frontend = instantiate(config.frontend)
+    if make_frontend.func.reads != spec.inputs:
+        raise ValueError(f"the front end reads {make_frontend.func.reads} but the data gives {spec.inputs}. Choose frontend={spec.inputs}.")
+    frontend = make_frontend(input_size=spec.input_size)
+    encoder = instantiate(config.encoder)(input_size=frontend.output_size)
+    head = instantiate(config.head)(input_size=encoder.output_size, output_size=spec.output_size)
+    return SequenceModel(frontend, encoder, head)
+
+
+def build_task(config: Any, spec: DataSpec) -> Task:
+    """The task of the config around its model."""
+    return instantiate(config.task)(model=build_model(config, spec), optimizer=instantiate(config.optimizer), schedule=instantiate(config.schedule))

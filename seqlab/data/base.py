@@ -1,0 +1,159 @@
+"""What every data set gives: batches, splits, and a DataSpec from which all sizes of the model follow.
+
+Dimension key: B batch, T time, I features per step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a data set gives, in sizes and names.
+
+    inputs: "features", (B, T, input_size) floats, or "tokens", (B, T) ids below input_size.
+    targets: "steps" (B, T), "sequence" (B,), or "bits" (B, T, output_size) floats of 0 and 1.
+    output_size: number of classes, or of bits per step. labels: their names, empty when they have none.
+    """
+
+    inputs: str
+    input_size: int
+    targets: str
+    output_size: int
+    labels: tuple[str, ...] = ()
+
+
+@dataclass
+class Batch:
+    """inputs (B, T) or (B, T, I), targets as the DataSpec says, lengths (B,) or None when no row is padded.
+
+    reset (B,): True where a row does not continue the row of the batch before, None when no row ever does.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor | None = None
+    reset: Tensor | None = None
+
+
+@dataclass
+class Example:
+    """One sequence: inputs (T,) or (T, I), targets (T,), (T, bits) or a scalar."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+@dataclass
+class TensorSplit(Dataset[Example]):
+    """A split whose sequences all have one length, as two tensors: inputs (N, T, …), targets (N, …)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> Example:
+        return Example(self.inputs[index], self.targets[index])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        rows = torch.tensor(indices)
+        return Batch(self.inputs[rows], self.targets[rows])
+
+
+class SeededBatches(BatchSampler):
+    """Batches of indices whose order is a function of (seed, epoch) alone, so that a run can be repeated and resumed."""
+
+    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, drop_last: bool = False) -> None:
+        self.size, self.batch_size, self.shuffle, self.seed, self.drop_last = size, batch_size, shuffle, seed, drop_last
+        self.epoch = 0
+        self.sampler = self  # where Lightning looks for set_epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of this epoch; called by the trainer."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator).tolist() if self.shuffle else list(range(self.size))
+        for start in range(0, self.size, self.batch_size):
+            batch = order[start : start + self.batch_size]
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+    def __len__(self) -> int:
+        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
+
+
+class SequenceDataModule(L.LightningDataModule, ABC):
+    """Base of the data sets. Subclasses fill `splits` in `setup` and give `spec`; loaders are written here once."""
+
+    def __init__(self, batch_size: int, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.splits: dict[str, Dataset[Any]] = {}
+
+    @property
+    @abstractmethod
+    def spec(self) -> DataSpec:
+        """Sizes and names, known after `setup`."""
+
+    def collate(self, examples: Any) -> Batch:
+        """What the loader does with the examples of one batch; a TensorSplit hands out whole batches already."""
+        return examples if isinstance(examples, Batch) else pad_batch(examples)
+
+    def loader(self, split: str) -> Iterable[Batch]:
+        """The batches of a split: shuffled for training, in order elsewhere."""
+        data = self.splits[split]
+        size = len(data)  # pyright: ignore[reportArgumentType]
+        if size == 0:
+            raise ValueError(f"the {split} split of {type(self).__name__} is empty; expected at least one sequence. Check the data or the sizes of the splits.")
+        training = split == "train"
+        batches = SeededBatches(size, self.batch_size if training else self.eval_batch_size, training, self.seed)
+        return DataLoader(data, batch_sampler=batches, collate_fn=self.collate, num_workers=self.num_workers)
+
+    def train_dataloader(self) -> Any:
+        return self.loader("train")
+
+    def val_dataloader(self) -> Any:
+        return self.loader("val")
+
+    def test_dataloader(self) -> Any:
+        return self.loader("test")
+
+    def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
+        """A few lines that show what the trained model does, for the end of a run; predict(batch) gives the model's answers."""
+        return []
+
+
+def pad_batch(examples: Sequence[Example]) -> Batch:
+    """Sequences of different length -> one batch, zero past each length."""
+    lengths = torch.tensor([len(e.inputs) for e in examples])
+    longest = int(lengths.max())
+
+    def pad(parts: list[Tensor]) -> Tensor:
+        out = parts[0].new_zeros(len(parts), longest, *parts[0].shape[1:])
+        for row, part in enumerate(parts):
+            out[row, : len(part)] = part
+        return out
+
+    per_step = examples[0].targets.dim() > 0
+    targets = pad([e.targets for e in examples]) if per_step else torch.stack([e.targets for e in examples])
+    return Batch(pad([e.inputs for e in examples]), targets, None if bool((lengths == longest).all()) else lengths)

@@ -1,0 +1,5 @@
+"""What turns a batch's inputs into vectors per step: inputs -> (B, T, output_size)."""
+
+from seqlab.frontends.features import Features
+
+__all__ = ["Features"]

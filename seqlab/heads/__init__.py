@@ -1,0 +1,5 @@
+"""What turns the encoder's outputs into scores: (y (B, T, O), lengths) -> scores."""
+
+from seqlab.heads.steps import StepHead
+
+__all__ = ["StepHead"]

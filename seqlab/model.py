@@ -1,0 +1,25 @@
+"""Front end, encoder, head: one model for every task on single sequences. Dimension key: B batch, T time."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from seqlab.cells.base import State
+from seqlab.layers import SequenceModule
+
+
+class SequenceModel(nn.Module):
+    """scores, state = head(encoder(frontend(inputs)))."""
+
+    def __init__(self, frontend: nn.Module, encoder: SequenceModule, head: nn.Module) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """inputs (B, T) tokens or (B, T, I) features -> scores as the head gives them, and the encoder's final state."""
+        y, state = self.encoder(self.frontend(inputs), lengths, state)
+        if lengths is not None:
+            lengths = self.encoder.output_lengths(lengths)
+        return self.head(y, lengths), state
