@@ -18,7 +18,7 @@ def build_data(config: Any) -> SequenceDataModule:
     if not isinstance(data, SequenceDataModule):
         raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Choose one with data=NAME.")
     data.prepare_data()
-    data.setup()
+    data.setup("fit")
     return data
 
 

@@ -19,7 +19,7 @@ class SequenceModel(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         """inputs (B, T) tokens or (B, T, I) features -> scores as the head gives them, and the encoder's final state."""
-        y, state = self.encoder(self.frontend(inputs), lengths, state)
+        y, final = self.encoder(self.frontend(inputs), lengths, state)
         if lengths is not None:
             lengths = self.encoder.output_lengths(lengths)
-        return self.head(y, lengths), state
+        return self.head(y, lengths), final
