@@ -29,9 +29,9 @@ class BinaryAddition(SequenceDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
-        for name, bits in (("num_bits", num_bits), ("test_num_bits", test_num_bits or num_bits)):
-            if not 2 <= bits <= 63:
-                raise ValueError(f"{name} is {bits}; expected 2 to 63 bits, the sums being 64-bit integers.")
+        for name, size, least in (("num_bits", num_bits, 2), ("test_num_bits", test_num_bits or num_bits, 2), ("max_eval_pairs", max_eval_pairs, 1)):
+            if size < least:
+                raise ValueError(f"{name} is {size}; expected at least {least}.")
         self.num_bits = num_bits
         self.num_pairs = num_pairs
         self.test_num_bits = test_num_bits or num_bits
@@ -43,25 +43,44 @@ class BinaryAddition(SequenceDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         generator = torch.Generator().manual_seed(self.seed)
-        train = torch.randint(2 ** (self.num_bits - 1), (self.num_pairs, 2), generator=generator)
-        self.splits = {"train": self._split(train, self.num_bits)}
-        for split, bits in (("val", self.num_bits), ("test", self.test_num_bits)):
-            limit = 2 ** (bits - 1)
-            if limit * limit <= self.max_eval_pairs:
-                pairs = torch.cartesian_prod(torch.arange(limit), torch.arange(limit))
+        self.splits = {"train": self._split(draw_pairs(self.num_pairs, self.num_bits, generator))}
+        for split, num_bits in (("val", self.num_bits), ("test", self.test_num_bits)):
+            if 4 ** (num_bits - 1) <= self.max_eval_pairs:
+                numbers = torch.arange(2 ** (num_bits - 1))
+                pairs = to_bits(torch.cartesian_prod(numbers, numbers), num_bits)
             else:
-                pairs = torch.randint(limit, (self.max_eval_pairs, 2), generator=generator)
-            self.splits[split] = self._split(pairs, bits)
+                pairs = draw_pairs(self.max_eval_pairs, num_bits, generator)
+            self.splits[split] = self._split(pairs)
 
-    def _split(self, pairs: Tensor, num_bits: int) -> TensorSplit:
-        return TensorSplit(to_bits(pairs, num_bits).transpose(1, 2).float(), to_bits(pairs.sum(1), num_bits)[..., None].float())
+    def _split(self, pairs: Tensor) -> TensorSplit:
+        return TensorSplit(pairs.transpose(1, 2).float(), add_bits(pairs)[..., None].float())
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
-        limit = 2 ** (self.num_bits - 1)
-        pairs = torch.randint(limit, (5, 2), generator=torch.Generator().manual_seed(self.seed + 1))
-        split = self._split(pairs, self.num_bits)
-        sums = from_bits(predict(Batch(split.inputs, split.targets))[..., 0])
-        return [f"{a} + {b} = {s}" + ("" if a + b == s else f"   (wrong: {a + b})") for (a, b), s in zip(pairs.tolist(), sums.tolist(), strict=True)]
+        pairs = draw_pairs(5, self.num_bits, torch.Generator().manual_seed(self.seed + 1))
+        split = self._split(pairs)
+        sums = predict(Batch(split.inputs, split.targets))[..., 0]
+        lines = []
+        for (a, b), total in zip(pairs, sums, strict=True):
+            a, b, total = to_number(a), to_number(b), to_number(total)
+            lines.append(f"{a} + {b} = {total}" + ("" if a + b == total else f"   (wrong: {a + b})"))
+        return lines
+
+
+def draw_pairs(size: int, num_bits: int, generator: torch.Generator) -> Tensor:
+    """Pairs of numbers below 2^(num_bits − 1), uniformly, as bits (size, 2, num_bits), least significant first."""
+    pairs = torch.randint(2, (size, 2, num_bits), generator=generator)
+    pairs[..., -1] = 0  # room for the carry of the sum
+    return pairs
+
+
+def add_bits(pairs: Tensor) -> Tensor:
+    """pairs (N, 2, num_bits) -> their sums (N, num_bits), by carrying, so that numbers may be of any length."""
+    carry = torch.zeros_like(pairs[:, 0, 0])
+    sums = []
+    for column in pairs.sum(1).unbind(-1):
+        sums.append((column + carry) % 2)
+        carry = (column + carry) // 2
+    return torch.stack(sums, -1)
 
 
 def to_bits(numbers: Tensor, num_bits: int) -> Tensor:
@@ -69,6 +88,6 @@ def to_bits(numbers: Tensor, num_bits: int) -> Tensor:
     return numbers[..., None] >> torch.arange(num_bits) & 1
 
 
-def from_bits(bits: Tensor) -> Tensor:
-    """bits (…, num_bits), least significant first -> numbers (…)."""
-    return (bits.long() << torch.arange(bits.shape[-1])).sum(-1)
+def to_number(bits: Tensor) -> int:
+    """bits (num_bits,), least significant first -> the number."""
+    return sum(int(bit) << place for place, bit in enumerate(bits))
