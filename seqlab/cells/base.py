@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,9 @@ class Cell(nn.Module, ABC):
                 raise ValueError(f"{name} is {size!r}; expected a whole number of at least 1.")
         if output_key is not None and output_key not in state_shapes:
             raise ValueError(f"output_key is {output_key!r}; expected one of the state leaves {sorted(state_shapes)} or None.")
+        for name, shape in state_shapes.items():
+            if not all(isinstance(size, int) and size >= 1 for size in shape):
+                raise ValueError(f"state {name!r} has the shape {tuple(shape)}; expected whole numbers of at least 1, without the batch axis.")
         self.input_size = input_size
         self.output_size = output_size
         self.state_shapes = {name: tuple(shape) for name, shape in state_shapes.items()}
@@ -94,6 +97,25 @@ class NativeCell(Cell):
     def native_weights(self) -> NativeWeights | str:
         """The weights for the kernel, made from the cell's own so that gradients reach them; or a sentence that says
         which option of this instance the kernel does not have."""
+
+
+class ScanCell(Cell):
+    """A cell that is linear in its state, h_t = a_t · h_{t−1} + b_t, so that an executor can compute all steps at once.
+
+    It has one state leaf. · is the elementwise product; with `complex_state` it is the complex product, and the last axis of
+    the leaf, of a and of b holds the real parts, then the imaginary parts. `step` remains the definition: `scan_terms` and
+    `scan_output` are the same equations without the state of the step before.
+    """
+
+    complex_state: ClassVar[bool] = False
+
+    @abstractmethod
+    def scan_terms(self, p: Any) -> tuple[Tensor, Tensor]:
+        """p (…, ·) as `project` gives it -> a and b: b (…, *leaf shape), a of the same shape or one that broadcasts to it."""
+
+    def scan_output(self, p: Any, h: Tensor) -> Tensor:
+        """p (…, ·) and the leaf after each step, h (…, *leaf shape) -> y (…, O); by default y is the leaf."""
+        return h
 
 
 class WrapperCell(Cell):
