@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -23,8 +23,13 @@ class Cell(nn.Module, ABC):
     """One step of a recurrence. Subclasses write `step`, and `project` for what needs no previous state.
 
     `state_shapes` maps the name of each state leaf to its shape without the batch axis. `output_key` names the leaf that
-    y is, or is None when y is no leaf of the state.
+    y is, or is None when y is no leaf of the state. `gates` are the blocks of rows that input_weight, recurrent_weight and
+    bias stack, in their order. `keep_gate` is the gate that decides how much of the old state is kept, and +1 if it keeps
+    where it is open, −1 if where it is closed; initialisation reads both.
     """
+
+    gates: Sequence[str] = ()
+    keep_gate: tuple[str, int] | None = None
 
     def __init__(self, input_size: int, output_size: int, state_shapes: Mapping[str, tuple[int, ...]], output_key: str | None = None) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ class LSTMCoupled(Cell):
     """
 
     gates = ("forget", "cell", "output")
+    keep_gate = ("forget", 1)
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size, {"h": (hidden_size,), "c": (hidden_size,)}, output_key="h")

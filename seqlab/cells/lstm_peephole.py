@@ -28,6 +28,8 @@ class LSTMPeephole(Cell):
     forget_bias is 1 as in `lstm`, and the peepholes start at zero: at first it is `lstm`. Without biases there is no forget_bias.
     """
 
+    keep_gate = ("forget", 1)
+
     def __init__(
         self,
         input_size: int,

@@ -27,6 +27,7 @@ class MinGRU(ScanCell):
     """
 
     gates = ("update", "candidate")
+    keep_gate = ("update", -1)
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, {"h": (hidden_size,)}, output_key="h")

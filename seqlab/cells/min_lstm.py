@@ -23,6 +23,7 @@ class MinLSTM(ScanCell):
     """
 
     gates = ("forget", "input", "candidate")
+    keep_gate = ("forget", 1)
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, {"h": (hidden_size,)}, output_key="h")
