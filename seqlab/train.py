@@ -36,6 +36,8 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | 
     run_directory.claim(directory, OmegaConf.to_yaml(OmegaConf.create(resolved)), OmegaConf.to_yaml(overrides))  # pyright: ignore[reportArgumentType]
     L.seed_everything(config.seed, verbose=False)
     data = build_data(config)
+    for name, text in data.records().items():
+        run_directory.write(directory / name, text)
     task = build_task(config, data.spec)
     trainer, record, curve = build_trainer(config, directory)
     trainer.fit(task, datamodule=data, ckpt_path=config.ckpt_path)

@@ -5,9 +5,10 @@ Dimension key: B batch, T time, I features per step.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import lightning.pytorch as L
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 SPLITS = ("train", "val", "test")
+SPEC = "spec.json"  # the DataSpec in a run directory
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ class DataSpec:
     targets: str
     output_size: int
     labels: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Plain data, for the run directory."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> DataSpec:
+        """What `to_json` wrote."""
+        plain = json.loads(text)
+        return cls(**{**plain, "labels": tuple(plain["labels"])})
 
 
 @dataclass
@@ -115,6 +127,10 @@ class SequenceDataModule(L.LightningDataModule, ABC):
     def spec(self) -> DataSpec:
         """Sizes and names, known after `setup`."""
 
+    def records(self) -> dict[str, str]:
+        """{file name: text} that the run directory keeps, so that the model can be used without its data."""
+        return {SPEC: self.spec.to_json()}
+
     def collate(self, examples: Any) -> Batch:
         """What the loader does with the examples of one batch; a TensorSplit hands out whole batches already."""
         return examples if isinstance(examples, Batch) else pad_batch(examples)
@@ -125,9 +141,12 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         size = len(data)  # pyright: ignore[reportArgumentType]
         if size == 0:
             raise ValueError(f"the {split} split of {type(self).__name__} is empty; expected at least one sequence. Check the data or the sizes of the splits.")
+        return DataLoader(data, batch_sampler=self.batches(split), collate_fn=self.collate, num_workers=self.num_workers)
+
+    def batches(self, split: str) -> BatchSampler:
+        """Which indices of a split make a batch, in order; a function of the seed and the epoch alone."""
         training = split == "train"
-        batches = SeededBatches(size, self.batch_size if training else self.eval_batch_size, training, self.seed)
-        return DataLoader(data, batch_sampler=batches, collate_fn=self.collate, num_workers=self.num_workers)
+        return SeededBatches(len(self.splits[split]), self.batch_size if training else self.eval_batch_size, training, self.seed)  # pyright: ignore[reportArgumentType]
 
     def train_dataloader(self) -> Any:
         return self.loader("train")

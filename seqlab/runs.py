@@ -1,0 +1,122 @@
+"""A finished run, rebuilt from its directory alone: config, sizes and weights, without the data it was trained on.
+
+A run directory may come from somebody else. Nothing in it is run as code: weights are loaded as plain tensors, and the
+config may only name what the configs shipped with seqlab or with an installed plugin name.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqlab import run_directory
+from seqlab.build import build_task
+from seqlab.config import config_folder
+from seqlab.data.base import SPEC, DataSpec
+from seqlab.registry import unknown
+from seqlab.tasks import Task
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """The run's resolved config, what its data gave, and the task with the trained weights, in evaluation mode."""
+
+    config: DictConfig
+    spec: DataSpec
+    task: Task
+
+
+def load_run(directory: Path, checkpoint: str = "best", plugins: Sequence[str] = ()) -> LoadedRun:
+    """Rebuild the run in `directory` with the weights of checkpoints/{checkpoint}.ckpt.
+
+    plugins: the plugin files that may be imported; one that the config names and the caller does not is an error.
+    Raises ValueError when the directory holds no run, names foreign code, or when its checkpoint is missing, cut short
+    or of another model.
+    """
+    config, spec = read_config(directory), read_spec(directory)
+    check_targets(config, directory / run_directory.CONFIG)
+    check_plugins(config, plugins)
+    task = build_task(config, spec)
+    load_weights(task, directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt")
+    return LoadedRun(config, spec, task.eval())
+
+
+def read_config(directory: Path) -> DictConfig:
+    """The resolved config of the run. Raises ValueError when there is none or it cannot be read."""
+    path = directory / run_directory.CONFIG
+    if not path.is_file():
+        reason = "does not exist" if not directory.is_dir() else f"has no {run_directory.CONFIG}"
+        raise ValueError(f"run directory {directory} {reason}; expected a directory that `seqlab train` made. Its path is the last line of a training run.")
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}. Restore the file.") from error
+    if not isinstance(config, DictConfig):
+        raise ValueError(f"{path} holds a {type(config).__name__}; expected the config of a run, a mapping.")
+    return config
+
+
+def read_spec(directory: Path) -> DataSpec:
+    """What the run's data gave. Raises ValueError when training ended before the data was read."""
+    path = directory / SPEC
+    if not path.is_file():
+        raise ValueError(f"run directory {directory} has no {SPEC}: the run ended before its data was read. Train it again.")
+    return DataSpec.from_json(path.read_text(encoding="utf-8"))
+
+
+def load_weights(task: Task, path: Path) -> None:
+    """Put the weights of a checkpoint into the task. Raises ValueError when the file is missing, damaged or of another model."""
+    if not path.is_file():
+        others = sorted(file.stem for file in path.parent.glob("*.ckpt"))
+        known = f"There are: {', '.join(others)}; choose one with checkpoint=NAME." if others else "The run has none: it ended before the first was saved."
+        raise ValueError(f"checkpoint {path} does not exist. {known}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"checkpoint {path} cannot be read; it is cut short, or no checkpoint ({reason}). Try another with checkpoint=last.") from error
+    weights = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise ValueError(f"checkpoint {path} holds no state_dict; expected a checkpoint that `seqlab train` wrote.")
+    own = task.state_dict()
+    wrong = [f"{name} is missing" for name in own.keys() - weights.keys()]
+    wrong += [f"{name} is not part of the model" for name in weights.keys() - own.keys()]
+    shapes = ((name, tuple(own[name].shape), tuple(weights[name].shape)) for name in own.keys() & weights.keys())
+    wrong += [f"{name} has shape {found}, the model {expected}" for name, expected, found in shapes if expected != found]
+    if wrong:
+        few = "; ".join(sorted(wrong)[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise ValueError(f"checkpoint {path} belongs to another model than the run's config describes: {few}. Use the directory it was written in.")
+    task.load_state_dict(weights)
+
+
+def check_targets(config: DictConfig, path: Path) -> None:
+    """Raise ValueError unless each `_target_` of the config stands, letter for letter, in a config that is installed."""
+    known = {target for file in config_folder().rglob("*.yaml") for target in targets(OmegaConf.to_container(OmegaConf.load(file)))}
+    for target in targets(OmegaConf.to_container(config)):
+        if target not in known:
+            raise ValueError(f"{path}: {unknown('target', str(target), sorted(known), 'A config of a run may only name what an installed config names.')}")
+
+
+def targets(node: Any) -> Iterator[Any]:
+    """Every value of a key `_target_`, at any depth."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from [value] if key == "_target_" else targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)
+
+
+def check_plugins(config: DictConfig, allowed: Sequence[str]) -> None:
+    """Raise ValueError when the config names a plugin file that the caller has not allowed."""
+    trusted = {Path(file).expanduser().resolve() for file in allowed}
+    foreign = [file for file in config.get("plugins", []) if Path(file).expanduser().resolve() not in trusted]
+    if foreign:
+        raise ValueError(f"the run was trained with the plugin files {foreign}; they are imported only when you name them: plugins=[{','.join(foreign)}].")
