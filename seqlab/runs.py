@@ -80,7 +80,7 @@ def load_weights(task: Task, path: Path) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise ValueError(f"checkpoint {path} cannot be read; it is cut short, or no checkpoint ({reason}). Try another with checkpoint=last.") from error
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict):
