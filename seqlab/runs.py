@@ -7,6 +7,7 @@ config may only name what the configs shipped with seqlab or with an installed p
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,13 @@ def load_weights(task: Task, path: Path) -> None:
         others = sorted(file.stem for file in path.parent.glob("*.ckpt"))
         known = f"There are: {', '.join(others)}; choose one with checkpoint=NAME." if others else "The run has none: it ended before the first was saved."
         raise ValueError(f"checkpoint {path} does not exist. {known}")
+    if not zipfile.is_zipfile(path):  # the index of a zip file is at its end
+        raise ValueError(f"checkpoint {path} of {path.stat().st_size} bytes is cut short, or no checkpoint. Try another with checkpoint=last.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
-        raise ValueError(f"checkpoint {path} cannot be read; it is cut short, or no checkpoint ({reason}). Try another with checkpoint=last.") from error
+    except (RuntimeError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"checkpoint {path} is damaged, or holds more than tensors and plain data: {reason} Try another with checkpoint=last.") from error
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict):
         raise ValueError(f"checkpoint {path} holds no state_dict; expected a checkpoint that `seqlab train` wrote.")
