@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": ("seqlab.generate", "write text from a language model: seqlab generate run=DIR prompt='The '"),
     "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
     "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),
+    "bench": ("seqlab.bench.command", "measure cells on every executor beside torch.nn and others: seqlab bench lstm gru"),
     "completion": ("seqlab.completion", 'print the shell completion: eval "$(seqlab completion bash)"'),
 }
 
