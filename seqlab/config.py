@@ -1,8 +1,27 @@
-"""Where the configs lie: beside the package in a checkout, inside it in a wheel."""
+"""Where configs lie: seqlab's own beside the package in a checkout, inside it in a wheel; a plugin's in its own package.
+
+Standard library only: completion and error messages know groups and options from the names of the files.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from seqlab.cell_text import CellInfo, package_folder
+from seqlab.registry import entry_points, list_cells
+
+ENTRY_POINT_GROUP = "seqlab.configs"
+
+
+@dataclass(frozen=True)
+class ConfigFolder:
+    """A folder of configs and who brings it. `error` says why the folder of an entry point cannot be used."""
+
+    origin: str
+    path: Path
+    error: str = ""
 
 
 def config_folder() -> Path:
@@ -12,3 +31,59 @@ def config_folder() -> Path:
         if (folder / "train.yaml").is_file():
             return folder
     raise FileNotFoundError(f"no conf/train.yaml in {package} or {package.parent}. Reinstall seqlab.")
+
+
+@cache
+def plugin_folders() -> tuple[ConfigFolder, ...]:
+    """The folder of each entry point of the group `seqlab.configs`, whose value is a package or package:folder."""
+    folders = []
+    for _, value, distribution in sorted(entry_points(ENTRY_POINT_GROUP)):
+        package, _, inside = value.partition(":")
+        try:
+            path = (package_folder(package) / inside.replace(".", "/")).resolve()
+        except (ImportError, ValueError) as error:
+            folders.append(ConfigFolder(distribution, Path(), f"its entry point {ENTRY_POINT_GROUP} names {value!r}: {error}"))
+            continue
+        problem = "" if path.is_dir() else f"its entry point {ENTRY_POINT_GROUP} names {value!r}, but there is no folder {path}"
+        folders.append(ConfigFolder(distribution, path, problem))
+    return tuple(folders)
+
+
+def config_folders() -> list[ConfigFolder]:
+    """Every folder that can be used, seqlab's own first. What is wrong with others stands in `plugin_folders`."""
+    return [ConfigFolder("seqlab", config_folder()), *(folder for folder in plugin_folders() if not folder.error)]
+
+
+def configs() -> dict[str, list[Path]]:
+    """{"group/name": files}, from every folder. More than one file means that somebody's config is shadowed."""
+    found: dict[str, list[Path]] = {}
+    for folder in config_folders():
+        for file in sorted(folder.path.rglob("*.yaml")):
+            found.setdefault(file.relative_to(folder.path).with_suffix("").as_posix(), []).append(file)
+    return found
+
+
+def check_configs() -> None:
+    """Raise ValueError when two folders hold a config of one name: Hydra would take the first without a word."""
+    origins = {folder.path: folder.origin for folder in config_folders()}
+    for name, files in configs().items():
+        if len(files) > 1:
+            both = " and by ".join(f"{file} ({origin})" for file in files[:2] for path, origin in origins.items() if file.is_relative_to(path))
+            raise ValueError(f"the config {name!r} is given twice, by {both}. Rename one of them, or uninstall the plugin.")
+
+
+def groups() -> dict[str, list[str]]:
+    """{group: options}, with the cells of plugins that have no config file of their own; Hydra's own groups are left out."""
+    found: dict[str, set[str]] = {}
+    for name in configs():
+        group, _, option = name.rpartition("/")
+        if group and not group.startswith("hydra/"):
+            found.setdefault(group, set()).add(option)
+    found.setdefault("cell", set()).update(info.name for info in cells_without_config())
+    return {group: sorted(options) for group, options in sorted(found.items())}
+
+
+def cells_without_config() -> list[CellInfo]:
+    """The cells of plugins that bring no cell/NAME.yaml: their config is made from what their text says."""
+    written = configs()
+    return [info for info in list_cells() if info.origin != "seqlab" and not info.error and f"cell/{info.name}" not in written]

@@ -7,35 +7,24 @@ the group `seqlab.cells` in an installed package, or a module that ran `@registe
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from seqlab.cell_text import CellInfo, describe, read_cells, summary_and_source
 
 ENTRY_POINT_GROUP = "seqlab.cells"
+HOW_TO_ADD = f"Plugins add names through the entry-point group {ENTRY_POINT_GROUP!r}, a file through plugins=[FILE] cell=plugin cell.name=NAME."
+_CELLS = Path(__file__).parent / "cells"
 T = TypeVar("T", bound=type)
-
-
-@dataclass(frozen=True)
-class CellInfo:
-    """What can be said of a cell without importing it. `error` is set when its file cannot be read or is ambiguous."""
-
-    name: str
-    location: str  # module.Class
-    origin: str  # "seqlab" or the distribution or file that brings it
-    summary: str = ""
-    source: str = ""
-    options: dict[str, Any] = field(default_factory=dict)  # keyword-only arguments with literal defaults
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,9 +32,11 @@ class _Registered:
     cls: type
     location: str
     file: str
+    claim: str  # the location an entry point gives for it, which may be one that re-exports the class
 
 
 _registered: dict[str, _Registered] = {}
+_plugin_files: dict[Path, ModuleType] = {}
 
 
 def register_cell(name: str) -> Callable[[T], T]:
@@ -59,12 +50,12 @@ def register_cell(name: str) -> Callable[[T], T]:
         location = f"{cls.__module__}.{cls.__qualname__}"
         file = str(getattr(sys.modules.get(cls.__module__), "__file__", None) or "an interactive session")
         known = _registered.get(name)
-        if known is not None and (known.location, known.file) != (location, file):
+        if known is not None and (known.cls.__qualname__, known.file) != (cls.__qualname__, file):
             raise ValueError(_taken(name, f"{known.location} ({known.file})", f"{location} ({file})"))
         builtin = _builtin().get(name)
         if builtin is not None and builtin.location != location:
             raise ValueError(_taken(name, f"{builtin.location} (seqlab)", f"{location} ({file})"))
-        _registered[name] = _Registered(cls, location, file)
+        _registered[name] = _Registered(cls, location, file, location)
         return cls
 
     return decorate
@@ -78,10 +69,9 @@ def resolve_cell(name: str) -> type:
     """
     claims = _claims(name)
     if not claims:
-        raise ValueError(unknown("cell", name, known_names(), f"Plugins add names through the entry-point group {ENTRY_POINT_GROUP!r}."))
-    if len({location for location, _ in claims}) > 1:
-        (first, by_first), (second, by_second) = claims[:2]
-        raise ValueError(_taken(name, f"{first} ({by_first})", f"{second} ({by_second})"))
+        raise ValueError(unknown("cell", name, known_names(), HOW_TO_ADD))
+    if len(claims) > 1:
+        raise ValueError(_taken(name, *(f"{location} ({origin})" for location, origin in claims[:2])))
     if name not in _registered:
         location, origin = claims[0]
         _load(name, location, origin)
@@ -96,36 +86,27 @@ def cell_file(name: str) -> str:
 
 def known_names() -> list[str]:
     """Every name that can be asked for, sorted, without importing any cell."""
-    return sorted({*_builtin(), *_entry_points(), *_registered})
+    return sorted({*_builtin(), *_plugins(), *_registered})
 
 
 def list_cells() -> list[CellInfo]:
     """One CellInfo for each known name, read from the files' text: no cell is imported and no plugin's code runs."""
-    infos = []
-    for name in known_names():
-        claims = _claims(name)
-        if len({location for location, _ in claims}) > 1:
-            both = " and ".join(f"{location} ({origin})" for location, origin in claims)
-            infos.append(CellInfo(name, claims[0][0], claims[0][1], error=f"claimed twice, by {both}"))
-        elif name in _builtin():
-            infos.append(_builtin()[name])
-        else:
-            infos.append(_describe(name, *claims[0]))
-    return infos
+    return [_info(name) for name in known_names()]
 
 
 def load_plugin_file(path: str | Path) -> ModuleType:
     """Import a bare Python file so that the cells it registers are known. Loading the same file twice is one load.
 
-    Raises ValueError when the file is missing, cannot be imported, or registers no cell.
+    Raises ValueError when the file is missing, cannot be imported, or registers no cell; then it leaves nothing behind.
     """
     file = Path(path).expanduser().resolve()
+    if file in _plugin_files:
+        return _plugin_files[file]
     if not file.is_file():
         raise ValueError(f"plugin file {str(path)!r} does not exist (looked at {file}). Give plugins=[path/to/file.py].")
     module_name = f"seqlab_plugin_{file.stem}"
-    loaded = sys.modules.get(module_name)
-    if loaded is not None and loaded.__file__ == str(file):
-        return loaded
+    if module_name in sys.modules:  # two files of one name in two folders
+        module_name += f"_{len(_plugin_files)}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
         raise ValueError(f"plugin file {str(path)!r} is not a Python file; expected a name ending in .py.")
@@ -135,16 +116,24 @@ def load_plugin_file(path: str | Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise ValueError(f"plugin file {file} cannot be imported: {type(error).__name__}: {error}. Run `python {file}` to see where.") from error
-    if not any(r.file == str(file) for r in _registered.values()):
+        for name in [name for name, known in _registered.items() if known.file == str(file)]:
+            del _registered[name]
+        reason = f"{type(error).__name__}: {str(error).rstrip('.')}"
+        raise ValueError(f"plugin file {file} cannot be imported: {reason}. Run `python {file}` to see where.") from error
+    if not any(known.file == str(file) for known in _registered.values()):
+        del sys.modules[module_name]
         raise ValueError(f"plugin file {file} registers no cell; expected a class under @register_cell('name').")
+    _plugin_files[file] = module
     return module
 
 
-def unknown(kind: str, name: str, known: list[str], hint: str = "") -> str:
-    """The message for a name that is not known: the closest match, every known name, and what to do."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
+def unknown(kind: str, name: str, known: Collection[str], hint: str = "", elsewhere: Collection[str] = ()) -> str:
+    """The message for a name that is not known: the closest match, every known name, and what to do.
+
+    elsewhere: where exactly this name is known; better guesses than what is merely spelt alike.
+    """
+    close = elsewhere or [repr(match) for match in difflib.get_close_matches(name, known, n=1, cutoff=0.5)]
+    guess = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"no {kind} is named {name!r}.{guess} Known: {', '.join(known)}. {hint}".rstrip()
 
 
@@ -153,15 +142,31 @@ def _taken(name: str, first: str, second: str) -> str:
 
 
 def _claims(name: str) -> list[tuple[str, str]]:
-    """(module.Class, origin) of everybody who claims the name."""
-    claims = []
+    """(module.Class, origin) of everybody who claims the name, each location once."""
+    claims: dict[str, str] = {}
     if name in _builtin():
-        claims.append((_builtin()[name].location, "seqlab"))
-    if name in _entry_points():
-        claims += [(p.value.replace(":", "."), _distribution(p)) for p in _entry_points()[name]]
+        claims[_builtin()[name].location] = "seqlab"
+    for location, distribution in _plugins().get(name, []):
+        claims.setdefault(location, distribution)
     if name in _registered:
-        claims.append((_registered[name].location, _registered[name].file))
-    return claims
+        claims.setdefault(_registered[name].claim, _registered[name].file)
+    return list(claims.items())
+
+
+def _info(name: str) -> CellInfo:
+    claims = _claims(name)
+    location, origin = claims[0]
+    if len(claims) > 1:
+        both = " and ".join(f"{location} ({origin})" for location, origin in claims)
+        return CellInfo(name, location, origin, error=f"claimed twice, by {both}")
+    if name in _builtin():
+        return _builtin()[name]
+    known = _registered.get(name)
+    if known is None:
+        return describe(name, location, origin)
+    if not Path(known.file).is_file():  # a notebook's cell: the class is all there is
+        return CellInfo(name, location, origin, *summary_and_source(known.cls.__doc__ or ""))
+    return replace(describe(name, known.location, origin, Path(known.file)), location=location)
 
 
 def _load(name: str, location: str, origin: str) -> None:
@@ -170,110 +175,42 @@ def _load(name: str, location: str, origin: str) -> None:
         cls = getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise ValueError(
-            f"cell {name!r} of {origin} cannot be imported from {location}: {type(error).__name__}: {error}. Repair or uninstall {origin}."
+            f"cell {name!r} of {origin} cannot be imported from {location}: {type(error).__name__}: {str(error).rstrip('.')}. Repair or uninstall {origin}."
         ) from error
     if not isinstance(cls, type):
         raise ValueError(f"cell {name!r} of {origin} is {cls!r}; expected a subclass of seqlab.Cell at {location}.")
     if name not in _registered:
         register_cell(name)(cls)
+    if _registered[name].cls is cls:
+        _registered[name] = replace(_registered[name], claim=location)
+
+
+def entry_points(group: str) -> list[tuple[str, str, str]]:
+    """(name, value, distribution) of each entry point of a group, from the metadata of what is installed."""
+    found = importlib.metadata.entry_points(group=group)
+    return [(point.name, point.value, point.dist.name if point.dist is not None else "an unnamed distribution") for point in found]
 
 
 @cache
-def _entry_points() -> dict[str, list[importlib.metadata.EntryPoint]]:
-    found: dict[str, list[importlib.metadata.EntryPoint]] = {}
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        found.setdefault(point.name, []).append(point)
+def _plugins() -> dict[str, list[tuple[str, str]]]:
+    """{name: [(module.Class, distribution)]} of the cells that installed packages bring."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, value, distribution in entry_points(ENTRY_POINT_GROUP):
+        found.setdefault(name, []).append((value.replace(":", "."), distribution))
     return found
-
-
-def _distribution(point: importlib.metadata.EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "an unnamed distribution"
 
 
 @cache
 def _builtin() -> dict[str, CellInfo]:
-    folder = Path(__file__).parent / "cells"
     found: dict[str, CellInfo] = {}
-    for file in sorted(folder.glob("*.py")):
-        for info in _read(file, f"seqlab.cells.{file.stem}", "seqlab"):
+    for file in sorted(_CELLS.glob("*.py")):
+        module = f"seqlab.cells.{file.stem}"
+        try:
+            infos = read_cells(file, module, "seqlab")
+        except SyntaxError as error:  # a file that is being written: the others are listed none the less
+            infos = [CellInfo(file.stem, f"{module}.{file.stem}", "seqlab", error=f"SyntaxError: {error}")]
+        for info in infos:
             if info.name in found:
                 raise ValueError(_taken(info.name, found[info.name].location, info.location))
             found[info.name] = info
     return found
-
-
-def _describe(name: str, location: str, origin: str) -> CellInfo:
-    """The info of a plugin's cell, from the text of its file. What is wrong with it stands in `error`."""
-    module, _, attribute = location.rpartition(".")
-    try:
-        file = Path(_registered[name].file) if name in _registered else _module_file(module)
-        for info in _read(file, module, origin, attribute):
-            if info.location == location:
-                return CellInfo(name, location, origin, info.summary, info.source, info.options)
-    except (OSError, SyntaxError, ValueError, ImportError) as error:
-        return CellInfo(name, location, origin, error=f"{type(error).__name__}: {error}")
-    return CellInfo(name, location, origin, error=f"no class {attribute} in {file}")
-
-
-def _module_file(module: str) -> Path:
-    """Where a module's text lies, without importing the module or the packages above it."""
-    search = None
-    for part in module.split("."):
-        spec = importlib.machinery.PathFinder.find_spec(part, search)
-        if spec is None:
-            raise ImportError(f"no module named {module!r}")
-        search = spec.submodule_search_locations
-    if spec.origin is None:
-        raise ImportError(f"module {module!r} has no file")
-    return Path(spec.origin)
-
-
-def _read(file: Path, module: str, origin: str, only: str | None = None) -> list[CellInfo]:
-    """CellInfo for each class in the file that is registered by a literal name, and for the class named `only`."""
-    infos = []
-    for node in ast.parse(file.read_text(encoding="utf-8"), str(file)).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        names = [_literal_name(d) for d in node.decorator_list]
-        names = [n for n in names if n] or ([node.name] if node.name == only else [])
-        summary, source = _first_line_and_source(ast.get_docstring(node) or "")
-        infos += [CellInfo(n, f"{module}.{node.name}", origin, summary, source, _options(node)) for n in names]
-    return infos
-
-
-def _literal_name(decorator: ast.expr) -> str:
-    if not (isinstance(decorator, ast.Call) and decorator.args and isinstance(decorator.args[0], ast.Constant)):
-        return ""
-    function = decorator.func
-    called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return str(decorator.args[0].value) if called == "register_cell" else ""
-
-
-def _first_line_and_source(docstring: str) -> tuple[str, str]:
-    lines = [line.strip() for line in docstring.splitlines()]
-    summary = next((line for line in lines if line), "").rstrip(".")
-    for i, line in enumerate(lines):
-        if line.startswith("Source:"):
-            rest = [line.removeprefix("Source:").strip()]
-            for more in lines[i + 1 :]:
-                if not more or rest[-1].endswith("."):
-                    break
-                rest.append(more)
-            return summary, " ".join(rest).rstrip(".")
-    return summary, ""
-
-
-def _options(node: ast.ClassDef) -> dict[str, Any]:
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            options = {}
-            for argument, default in zip(item.args.kwonlyargs, item.args.kw_defaults, strict=True):
-                if default is None:
-                    options[argument.arg] = "???"
-                    continue
-                try:
-                    options[argument.arg] = ast.literal_eval(default)
-                except ValueError:
-                    continue  # a computed default: the class knows it, the listing need not
-            return options
-    return {}

@@ -1,0 +1,52 @@
+"""What Hydra has to know before it composes a config: the config folders of plugins, and cells that have no YAML."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+from omegaconf.errors import UnsupportedValueType
+
+from seqlab.cell_text import CellInfo
+from seqlab.config import cells_without_config, check_configs, config_folders, plugin_folders
+
+HIDDEN_SIZE = 128  # as in the cells' own configs
+
+
+class PluginConfigs(SearchPathPlugin):
+    """Puts the config folders of plugins behind seqlab's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in config_folders()[1:]:
+            search_path.append(provider=folder.origin, path=f"file://{folder.path}")
+
+
+def prepare_hydra() -> None:
+    """Make the configs and cells of plugins known to Hydra. Raises ValueError when a config is given twice.
+
+    A plugin whose folder is missing is named on stderr, and the rest goes on without it.
+    """
+    check_configs()
+    for folder in plugin_folders():
+        if folder.error:
+            print(f"seqlab: the configs of {folder.origin} are left out: {folder.error}.", file=sys.stderr)
+    Plugins.instance().register(PluginConfigs)
+    for info in cells_without_config():
+        ConfigStore.instance().store(group="cell", name=info.name, node=cell_config(info), provider=info.origin)
+
+
+def cell_config(info: CellInfo) -> dict[str, Any]:
+    """The config of a plugin's cell, as its YAML would be. A default that YAML cannot hold stays with the class."""
+    config: dict[str, Any] = {"_target_": "seqlab.make_cell", "_partial_": True, "name": info.name, "hidden_size": HIDDEN_SIZE}
+    for option, default in info.options.items():
+        try:
+            OmegaConf.create({option: default})
+        except UnsupportedValueType:
+            continue
+        config[option] = default
+    return config
