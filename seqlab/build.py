@@ -7,6 +7,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from seqlab.data.base import DataSpec, SequenceDataModule
+from seqlab.data.checks import check_splits
 from seqlab.model import SequenceModel
 from seqlab.registry import load_plugin_file
 from seqlab.tasks import Task
@@ -19,6 +20,7 @@ def build_data(config: Any) -> SequenceDataModule:
         raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Choose one with data=NAME.")
     data.prepare_data()
     data.setup("fit")
+    check_splits(data)
     return data
 
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from seqlab.data.vocabulary import VOCABULARY, Vocabulary
+
 SPLITS = ("train", "val", "test")
 SPEC = "spec.json"  # the DataSpec in a run directory
 
@@ -25,8 +27,9 @@ class DataSpec:
     """What a data set gives, in sizes and names.
 
     inputs: "features", (B, T, input_size) floats, or "tokens", (B, T) ids below input_size.
-    targets: "steps" (B, T), "sequence" (B,), or "bits" (B, T, output_size) floats of 0 and 1.
-    output_size: number of classes, or of bits per step. labels: their names, empty when they have none.
+    targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; or "values"
+    (B, output_size), floats.
+    output_size: number of classes, of bits per step, or of values. labels: their names, empty when they have none.
     """
 
     inputs: str
@@ -61,7 +64,7 @@ class Batch:
 
 @dataclass
 class Example:
-    """One sequence: inputs (T,) or (T, I), targets (T,), (T, bits) or a scalar."""
+    """One sequence: inputs (T,) or (T, I); targets a class, (values,), or one for every step: (T,) or (T, bits)."""
 
     inputs: Tensor
     targets: Tensor
@@ -83,6 +86,32 @@ class TensorSplit(Dataset[Example]):
     def __getitems__(self, indices: list[int]) -> Batch:
         rows = torch.tensor(indices)
         return Batch(self.inputs[rows], self.targets[rows])
+
+
+@dataclass
+class ListSplit(Dataset[Example]):
+    """A split whose sequences have different lengths, in memory."""
+
+    sequences: list[Example]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.sequences[index]
+
+
+class ExampleSplit(Dataset[Example]):
+    """A split whose sequences differ in length."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
 
 
 class SeededBatches(BatchSampler):
@@ -121,6 +150,7 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.splits: dict[str, Dataset[Any]] = {}
+        self.vocabulary: Vocabulary | None = None  # of the tokens, when the inputs are tokens of text
 
     @property
     @abstractmethod
@@ -129,7 +159,8 @@ class SequenceDataModule(L.LightningDataModule, ABC):
 
     def records(self) -> dict[str, str]:
         """{file name: text} that the run directory keeps, so that the model can be used without its data."""
-        return {SPEC: self.spec.to_json()}
+        vocabulary = {} if self.vocabulary is None else {VOCABULARY: self.vocabulary.to_json()}
+        return {SPEC: self.spec.to_json(), **vocabulary}
 
     def collate(self, examples: Any) -> Batch:
         """What the loader does with the examples of one batch; a TensorSplit hands out whole batches already."""
@@ -173,6 +204,6 @@ def pad_batch(examples: Sequence[Example]) -> Batch:
             out[row, : len(part)] = part
         return out
 
-    per_step = examples[0].targets.dim() > 0
+    per_step = all(e.targets.dim() > 0 and len(e.targets) == len(e.inputs) for e in examples)
     targets = pad([e.targets for e in examples]) if per_step else torch.stack([e.targets for e in examples])
     return Batch(pad([e.inputs for e in examples]), targets, None if bool((lengths == longest).all()) else lengths)

@@ -2,5 +2,8 @@
 
 from seqlab.tasks.base import Task
 from seqlab.tasks.bits import BitLabelling
+from seqlab.tasks.classification import SequenceClassification
+from seqlab.tasks.regression import SequenceRegression
+from seqlab.tasks.step_labelling import StepLabelling
 
-__all__ = ["BitLabelling", "Task"]
+__all__ = ["BitLabelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]
