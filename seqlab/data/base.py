@@ -14,7 +14,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 
@@ -86,19 +86,6 @@ class TensorSplit(Dataset[Example]):
     def __getitems__(self, indices: list[int]) -> Batch:
         rows = torch.tensor(indices)
         return Batch(self.inputs[rows], self.targets[rows])
-
-
-@dataclass
-class ListSplit(Dataset[Example]):
-    """A split whose sequences have different lengths, in memory."""
-
-    sequences: list[Example]
-
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.sequences[index]
 
 
 class ExampleSplit(Dataset[Example]):
@@ -174,7 +161,7 @@ class SequenceDataModule(L.LightningDataModule, ABC):
             raise ValueError(f"the {split} split of {type(self).__name__} is empty; expected at least one sequence. Check the data or the sizes of the splits.")
         return DataLoader(data, batch_sampler=self.batches(split), collate_fn=self.collate, num_workers=self.num_workers)
 
-    def batches(self, split: str) -> BatchSampler:
+    def batches(self, split: str) -> Sampler[Any]:
         """Which indices of a split make a batch, in order; a function of the seed and the epoch alone."""
         training = split == "train"
         return SeededBatches(len(self.splits[split]), self.batch_size if training else self.eval_batch_size, training, self.seed)  # pyright: ignore[reportArgumentType]

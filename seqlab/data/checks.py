@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlab.data.base import DataSpec, ListSplit, SequenceDataModule, TensorSplit
+from seqlab.data.base import DataSpec, ExampleSplit, SequenceDataModule, TensorSplit
 
 
 def check_splits(data: SequenceDataModule) -> None:
     """Raise ValueError for a feature or target that is not finite and for a label that is no class, with split, row and step.
 
-    Looks at TensorSplit and ListSplit; what reads its rows from elsewhere has to look at them as it reads.
+    Looks at TensorSplit and ExampleSplit; what reads its rows from elsewhere has to look at them as it reads.
     """
     for name, split in data.splits.items():
         if isinstance(split, TensorSplit):
             check_finite(split.inputs, f"features of the {name} split")
             check_targets(split.targets, data.spec, f"the {name} split")
-        elif isinstance(split, ListSplit):
-            for row, example in enumerate(split.sequences):
+        elif isinstance(split, ExampleSplit):
+            for row, example in enumerate(split.examples):
                 check_finite(example.inputs[None], f"features of the {name} split", row)
                 check_targets(example.targets[None], data.spec, f"the {name} split", row)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqlab.data.base import DataSpec, Example, ListSplit, SequenceDataModule
+from seqlab.data.base import DataSpec, Example, ExampleSplit, SequenceDataModule
 
 SYMBOLS = ("a", "b", "c", "d", "X", "Y", "E", "B")
 _X, _E, _B = 4, 6, 7
@@ -46,7 +46,7 @@ class TemporalOrder(SequenceDataModule):
         generator = torch.Generator().manual_seed(self.seed)
         self.splits = {name: self._draw(size, generator) for name, size in self.sizes.items()}
 
-    def _draw(self, size: int, generator: torch.Generator) -> ListSplit:
+    def _draw(self, size: int, generator: torch.Generator) -> ExampleSplit:
         def draw(low: int, high: int, *shape: int) -> torch.Tensor:
             return torch.randint(low, high + 1, (size, *shape), generator=generator)
 
@@ -60,4 +60,4 @@ class TemporalOrder(SequenceDataModule):
         lengths = draw(shortest, self.max_length)
         ids[rows, lengths - 1] = _B
         one_hot = torch.eye(len(SYMBOLS))[ids]
-        return ListSplit([Example(one_hot[row, :length], 2 * first[row] + second[row]) for row, length in enumerate(lengths.tolist())])
+        return ExampleSplit([Example(one_hot[row, :length], 2 * first[row] + second[row]) for row, length in enumerate(lengths.tolist())])

@@ -21,7 +21,8 @@ class SequenceRegression(Task):
         check_axes("scores", scores, "batch, values", "Choose head=pooled.")
         if batch.targets.shape != scores.shape:
             raise ValueError(
-                f"targets have shape {tuple(batch.targets.shape)}; expected {tuple(scores.shape)}, as the model gives. Choose a data set with values per sequence."
+                f"targets have shape {tuple(batch.targets.shape)}; expected {tuple(scores.shape)}, as the model gives. "
+                "Choose a data set with real values for each sequence."
             )
         loss = torch.nn.functional.mse_loss(scores, batch.targets)
         return Outcome(loss, scores.numel(), scores.detach(), batch.targets)
