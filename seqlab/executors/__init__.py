@@ -20,7 +20,14 @@ from seqlab.registry import unknown
 
 __all__ = ["EXECUTORS", "Choice", "Sequence", "choose", "lengths_to_mask", "run"]
 
-EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop": loop, "native": native}
+
+def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
+    from seqlab.executors.compiled import compiled  # Inductor takes two seconds to import: only who runs it pays
+
+    return compiled(cell, inputs)
+
+
+EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop": loop, "native": native, "compiled": _compiled}
 _log = logging.getLogger("seqlab")
 _said: set[str] = set()
 

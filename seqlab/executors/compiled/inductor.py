@@ -1,0 +1,47 @@
+"""Compile one step graph with Inductor, and find the parts of the wrapper that it generates."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch._inductor.config as inductor_config
+from torch import fx
+from torch._guards import TracingContext, tracing
+from torch._inductor.compile_fx import compile_fx_inner
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+Compiled = Callable[[list[Any]], Any]
+
+# One thread for each kernel: the driver splits the rows over threads, so no step waits for another thread.
+# No pattern matcher: its fusion of a sum and a product copies the projection at every step.
+STEP = {"pattern_matcher": False, "cpp.threads": 1, "compile_threads": 1, "fx_graph_cache": True, "cpp_wrapper": False, "max_autotune": False}
+ROWS = {"compile_threads": 1, "fx_graph_cache": True, "cpp_wrapper": False}
+
+
+def compile_graph(module: fx.GraphModule, mode: FakeTensorMode, settings: dict[str, Any]) -> Compiled:
+    """The compiled module, called with one list of tensors and integers; compiled code is cached on disk by Inductor."""
+    values = [node.meta["val"] for node in module.graph.find_nodes(op="placeholder")]
+    output = module.graph.output_node()
+    output.meta["user_visible_output_idxs"] = list(range(len(output.args[0])))  # type: ignore[arg-type]
+    with tracing(TracingContext(mode)), inductor_config.patch(settings), torch.autocast("cpu", enabled=False), quiet():
+        return compile_fx_inner(module, values)
+
+
+def wrapper_of(compiled: Any) -> tuple[Callable[[list[Any]], Any], dict[str, Any]]:
+    """The generated Python function that launches the kernels, and the globals it takes them from."""
+    call = compiled.current_callable
+    function = getattr(call, "__func__", call)
+    return call, function.__globals__
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inductor warns about choices that concern whole models; for one step they mean nothing."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,108 @@
+"""One direction of a compiled step, run over all times: from the tape where there is one, else from a Python loop.
+
+Dimension key: T time, B batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from seqlab.executors.compiled.driver import Chunk, driver
+from seqlab.executors.compiled.inductor import STEP, Compiled, compile_graph
+from seqlab.executors.compiled.partition import StepGraph
+from seqlab.executors.compiled.slots import Slot, concrete, evaluate
+from seqlab.executors.compiled.tape import NotRecordable, Tape, record
+from seqlab.executors.compiled.trace import Joint, Place
+
+_log = logging.getLogger("seqlab")
+
+
+class Program:
+    """A step graph with its compiled form and a tape for each number of rows that was asked for.
+
+    why_no_tape: what prevents the tape, or an empty string.
+    """
+
+    def __init__(self, joint: Joint, graph: StepGraph, name: str) -> None:
+        self.graph = graph
+        self.name = name
+        self.values = [node.meta["val"] for node in graph.module.graph.find_nodes(op="placeholder")]
+        self.results = [node.meta["val"] for node in graph.module.graph.output_node().args[0]]  # type: ignore[union-attr]
+        self.compiled: Compiled = compile_graph(graph.module, joint.fake_mode, STEP)
+        self.tapes: dict[int, Tape] = {}
+        self.why_no_tape = "" if joint.y.meta["val"].device.type == "cpu" else "the driver runs on the CPU only"
+
+    def result(self, place: Place) -> Tensor:
+        """The fake tensor of the output that goes to `place`."""
+        return self.results[self.graph.outputs.index(place)]
+
+    def value(self, place: Place) -> Tensor:
+        """The fake tensor of the input that comes from `place`."""
+        return self.values[self.graph.inputs.index(place)]
+
+    def run(self, slots: dict[Place, Slot], outputs: dict[Place, Slot], steps: int, batch: int, reverse: bool) -> None:
+        """Run all steps. slots and outputs say where each input is and where each output goes."""
+        into = [outputs[place] for place in self.graph.outputs]
+        if not self.why_no_tape:
+            try:
+                parts = [(first, rows, self._tape(rows)) for first, rows in split_rows(batch)]
+            except NotRecordable as reason:
+                self.why_no_tape = str(reason)
+                _log.info("the %s step of %s runs in a Python loop: %s", "backward" if reverse else "forward", self.name, reason)
+            else:
+                self._replay(parts, slots, into, steps, reverse)
+                return
+        for s in range(steps):
+            t = steps - 1 - s if reverse else s
+            arguments = [self._size(place, batch) if place[0] in ("batch", "size") else slots[place].at(t, s) for place in self.graph.inputs]
+            for slot, value in zip(into, self.compiled(arguments), strict=True):
+                slot.at(t, s).copy_(value)
+
+    def _size(self, place: Place, batch: int) -> int:
+        return batch if place[0] == "batch" else evaluate(self.graph.sizes[place[1]], batch)
+
+    def _tape(self, rows: int) -> Tape:
+        if rows not in self.tapes:
+            inputs = [
+                self._size(place, rows)
+                if not isinstance(value, Tensor)
+                else torch.empty_strided(concrete(value.shape, rows), concrete(value.stride(), rows), dtype=value.dtype)
+                for place, value in zip(self.graph.inputs, self.values, strict=True)
+            ]
+            self.tapes[rows] = record(self.compiled, inputs)
+        return self.tapes[rows]
+
+    def _replay(self, parts: list[tuple[int, int, Tape]], slots: dict[Place, Slot], into: list[Slot], steps: int, reverse: bool) -> None:
+        chunks, kept = [], []
+        for first, _, tape in parts:
+            base, stride, swing = (array("q", bytes(8 * tape.buffers)) for _ in range(3))
+            where = [slots.get(place) for place in self.graph.inputs]
+            for number, slot in [*enumerate(where), *zip(tape.outputs, into, strict=True)]:
+                if slot is not None:  # a size has no memory: it is a constant of the tape
+                    base[number], stride[number], swing[number] = slot.binding(first)
+            scratch = torch.empty(sum(_aligned(size) for size in tape.temporaries.values()) + 64, dtype=torch.uint8)
+            address = _aligned(scratch.data_ptr())
+            for number, size in tape.temporaries.items():
+                base[number] = address
+                address += _aligned(size)
+            kept += [base, stride, swing, scratch]
+            pointers = (words.buffer_info()[0] for words in (tape.program, base, stride, swing))
+            chunks.append(Chunk(*pointers, len(tape.program), tape.buffers))
+        driver().replay(chunks, steps, reverse)
+        del kept
+
+
+def split_rows(batch: int) -> Iterable[tuple[int, int]]:
+    """(first row, number of rows) for each thread. Rows are independent, so a thread never waits for another."""
+    threads = min(torch.get_num_threads(), max(1, batch // 2))
+    bounds = [batch * i // threads for i in range(threads + 1)]
+    return [(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+
+
+def _aligned(size: int) -> int:
+    return (size + 63) // 64 * 64
