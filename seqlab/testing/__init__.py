@@ -1,0 +1,13 @@
+"""The conformance suite: what every cell must hold, as plain functions that take a factory and name no cell.
+
+    from seqlab.testing import check_cell, parametrize_cells
+    check_cell(lambda: Mine(3, 4), raising=True)
+
+The command `seqlab check NAME` shows the same as a table.
+"""
+
+from seqlab.testing.pytest_entry import parametrize_cells
+from seqlab.testing.suite import CHECKS, Result, check_cell
+from seqlab.testing.verdict import Nonconforming
+
+__all__ = ["CHECKS", "Nonconforming", "Result", "check_cell", "parametrize_cells"]

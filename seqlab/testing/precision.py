@@ -1,0 +1,79 @@
+"""Checks of the number formats: float64, bfloat16, and autocast."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlab.cells.base import Cell
+from seqlab.layers import Layer
+from seqlab.testing.executors import accepted_executors
+from seqlab.testing.observe import CellFactory, build, example, isolated, layer_of, observe, over, project_and_step, reached_state
+from seqlab.testing.verdict import TOLERANCE, Nonconforming, expect_finite, expect_same
+
+DTYPES = (torch.float64, torch.bfloat16)
+
+
+@isolated
+def check_dtypes(factory: CellFactory) -> str:
+    """In float64 and bfloat16, y has the dtype of x and every leaf keeps its own; float64 is exact, bfloat16 near float32."""
+    for training in (False, True):
+        for dtype in DTYPES:
+            cell = build(factory, training, dtype)
+            state = reached_state(cell, 2)
+            with torch.no_grad():
+                y, new = project_and_step(cell, example(cell, 2, 1)[:, 0], state)
+            advice = "Make new tensors like the ones at hand (x.new_zeros, torch.zeros_like) and cast to no fixed dtype."
+            if y.dtype != dtype:
+                raise Nonconforming(f"y of a step in {dtype} has dtype {y.dtype}; expected {dtype}. {advice}")
+            for name, leaf in new.items():
+                if leaf.dtype != state[name].dtype:
+                    raise Nonconforming(f"state {name!r} of a step in {dtype} has dtype {leaf.dtype}; expected {state[name].dtype}, as it came. {advice}")
+    _check_float64_is_exact(build(factory, dtype=torch.float64))
+    wide, narrow = build(factory), build(factory, dtype=torch.bfloat16)
+    x, state = example(wide, 2, 4), reached_state(wide, 2)
+    narrow_state = {name: leaf.to(other) for (name, leaf), other in zip(state.items(), (v.dtype for v in narrow.initial_state(2).values()), strict=True)}
+    expected = observe(over(layer_of(wide)), wide, x, state)
+    found = observe(over(layer_of(narrow)), narrow, x.bfloat16(), narrow_state)
+    expect_finite(found, "in bfloat16", "Keep exponents and quotients in range.")
+    values = [name for name in expected if "gradient" not in name]
+    advice = "Cancel in a wider dtype what bfloat16 cannot hold."
+    expect_same(found, {name: expected[name] for name in values}, "in bfloat16", "near float32", advice, TOLERANCE[torch.bfloat16])
+    return ""
+
+
+def _check_float64_is_exact(cell: Cell) -> None:
+    """A cast to float32 on the way rounds small changes of x away: the slopes over two step widths then disagree."""
+    x = example(cell, 2, 4)
+    direction = example(cell, 2, 4, seed=9)
+
+    def slope(width: float) -> Tensor:
+        with torch.no_grad():
+            ahead, back = (layer_of(cell)(x + sign * width * direction)[0] for sign in (1, -1))
+        return (ahead - back) / (2 * width)
+
+    advice = "Cast to no fixed dtype on the way: no .float(), no dtype=torch.float32."
+    expect_same({"output": slope(1e-7)}, {"output": slope(1e-5)}, "per change of x by 1e-7 in float64", "as per change by 1e-5", advice, 1e-3)
+
+
+@isolated
+def check_autocast(factory: CellFactory) -> str:
+    """Under autocast to bfloat16 the state keeps its dtype from call to call, and all gradients are finite; on each executor."""
+    for executor in accepted_executors(build(factory)):
+        cell = build(factory)
+        layer = Layer(cell, executor)
+        state = reached_state(cell, 2)
+        x = example(cell, 2, 4)
+
+        def narrowed(x: Tensor, state: dict[str, Tensor] | None, layer: Layer = layer) -> tuple[Tensor, dict[str, Tensor]]:
+            with torch.autocast(x.device.type, dtype=torch.bfloat16):
+                return layer(x, None, state)
+
+        found = observe(narrowed, cell, x, state)
+        how = f"under autocast on executor {executor!r}"
+        for name, leaf in state.items():
+            dtype = found[f"final state {name!r}"].dtype
+            if dtype != leaf.dtype:
+                raise Nonconforming(f"final state {name!r} {how} has dtype {dtype}; expected {leaf.dtype}, as it came. Cast the carry back after each step.")
+        expect_finite(found, how, "Keep exponents and quotients in range, or leave autocast inside step.")
+    return ""
