@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,29 @@ def claim(directory: Path, config: str, overrides: str) -> None:
         raise ValueError(f"run directory {directory} cannot be written: {error.strerror}. Choose another with hydra.run.dir=DIR.") from error
 
 
+def release(directory: Path) -> None:
+    """Give the directory up again, for a run that could not be built, so that the corrected one can have it."""
+    for name in (CONFIG, OVERRIDES):
+        (directory / name).unlink(missing_ok=True)
+
+
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a temporary file in the same directory, then a rename."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write a text file whole or not at all."""
+
+    def save(partial: Path) -> None:
         with open(partial, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+
+    replace(path, save)
+
+
+def replace(path: Path, save: Callable[[Path], None]) -> None:
+    """Let `save` make a file beside `path`, then give it that name, so that under the name there is always a whole file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -59,11 +75,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_commit() -> str | None:
-    """The commit of the directory one works in, with `+changes` when it is not clean; None outside a checkout."""
+def working_commit() -> str | None:
+    """The commit of the directory one works in, `+changes` when it is not clean; None outside a checkout."""
+    return _commit(Path.cwd())
+
+
+def seqlab_commit() -> str | None:
+    """The commit of seqlab's own source, `+changes` when it is not clean; None when it was installed from a wheel."""
+    root = Path(__file__).resolve().parent.parent
+    top = _git(root, "rev-parse", "--show-toplevel")
+    return _commit(root) if top is not None and Path(top) == root else None  # a wheel may lie below somebody's checkout
+
+
+def _commit(folder: Path) -> str | None:
+    commit = _git(folder, "rev-parse", "HEAD")
+    return commit if commit is None or not _git(folder, "status", "--porcelain") else f"{commit}+changes"
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changes = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit + ("+changes" if changes else "")
