@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,8 +13,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
 
-from seqlab.data.base import Batch
+from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.model import SequenceModel
+from seqlab.registry import unknown
+from seqlab.tasks.schedules import Schedule
 
 
 class Outcome(NamedTuple):
@@ -28,15 +31,16 @@ class Outcome(NamedTuple):
 class Task(L.LightningModule, ABC):
     """Trains a SequenceModel. Subclasses say how a batch becomes an Outcome and which metrics to keep.
 
-    optimizer: called with the parameters. schedule: called with the optimizer, or None for a constant rate.
+    optimizer: called with the parameters. schedule: see seqlab.tasks.schedules; None for a constant rate.
     l1, l2: weights of the penalties Σ|w| and ½Σw² over all parameters but biases, added to the training loss.
+    A loss or gradient that is no finite number raises FloatingPointError before the weights change.
     """
 
     def __init__(
         self,
         model: SequenceModel,
         optimizer: Callable[..., Optimizer],
-        schedule: Callable[[Optimizer], Any] | None = None,
+        schedule: Callable[[Optimizer, int | None], Schedule] | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
     ) -> None:
@@ -46,6 +50,8 @@ class Task(L.LightningModule, ABC):
         self.make_schedule = schedule
         self.l1 = l1
         self.l2 = l2
+        self.gradient_norm: Tensor | None = None  # of the last step, before clipping
+        self._validation_schedule: Schedule | None = None
         self.metrics = torch.nn.ModuleDict({split: self.make_metrics().clone(prefix=f"{split}/") for split in ("val", "test")})
         self.losses = torch.nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
 
@@ -57,6 +63,14 @@ class Task(L.LightningModule, ABC):
     def make_metrics(self) -> MetricCollection:
         """The metrics of a split, fed with the Outcome's predictions and targets."""
 
+    def derived_metrics(self, loss: Tensor) -> dict[str, Tensor]:
+        """Metrics that are a function of a split's mean loss, {name: value}; none by default."""
+        return {}
+
+    def closing_lines(self, data: SequenceDataModule) -> list[str]:
+        """A few lines that show what the trained model does, for the end of a run."""
+        return data.examples(self.predict)
+
     def predict(self, batch: Batch) -> Tensor:
         """The model's answers on a batch, in evaluation mode and without gradients."""
         training = self.training
@@ -66,19 +80,30 @@ class Task(L.LightningModule, ABC):
         self.train(training)
         return predictions
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         loss = self.outcome(batch).loss
         if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the training loss is {loss.item()} at step {self.global_step}; expected a finite number. "
-                "The weights were not changed. Lower the learning rate, clip gradients (trainer.gradient_clip_val=1), or look for bad inputs."
-            )
-        return loss + self.penalty() if self.l1 or self.l2 else loss
+            raise FloatingPointError(self._not_finite("loss", loss))
+        return {"loss": loss + self.penalty() if self.l1 or self.l2 else loss, "data_loss": loss.detach()}
 
     def penalty(self) -> Tensor:
-        """l1 Σ|w| + ½ l2 Σw² over the parameters with more than one axis."""
-        weights = [p for p in self.model.parameters() if p.dim() > 1]
-        return self.l1 * sum((w.abs().sum() for w in weights), torch.zeros(())) + 0.5 * self.l2 * sum((w.square().sum() for w in weights), torch.zeros(()))
+        """l1 Σ|w| + ½ l2 Σw² over all parameters but biases, known by their names."""
+        weights = [p for name, p in self.model.named_parameters() if "bias" not in name.rpartition(".")[2]]
+        return self.l1 * torch.stack([w.abs().sum() for w in weights]).sum() + 0.5 * self.l2 * torch.stack([w.square().sum() for w in weights]).sum()
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None) -> None:
+        """Lightning calls this before every step of the optimizer, whether there is something to clip or not."""
+        self.gradient_norm = torch.nn.utils.get_total_norm(p.grad for p in self.parameters() if p.grad is not None)
+        scales_losses = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # 16-mixed overflows by design and skips the step itself
+        if not scales_losses and not torch.isfinite(self.gradient_norm):
+            raise FloatingPointError(self._not_finite("norm of the gradient", self.gradient_norm))
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def _not_finite(self, what: str, value: Tensor) -> str:
+        return (
+            f"the {what} is {value.item()} at step {self.global_step + 1}; expected a finite number. The weights were not changed. "
+            "Lower the learning rate, clip gradients (trainer.gradient_clip_val=1), or look for bad inputs."
+        )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate("val", batch)
@@ -101,10 +126,33 @@ class Task(L.LightningModule, ABC):
         loss, metrics = self.losses[split], self.metrics[split]
         assert isinstance(loss, MeanMetric)
         assert isinstance(metrics, MetricCollection)
-        self.log_dict({f"{split}/loss": loss.compute(), **metrics.compute()})
+        mean = loss.compute()
+        values = {f"{split}/loss": mean, **metrics.compute(), **{f"{split}/{name}": value for name, value in self.derived_metrics(mean).items()}}
         loss.reset()
         metrics.reset()
+        if self.trainer.sanity_checking:
+            return
+        self.log_dict(values, logger=False)  # for the callbacks; Lightning would number the row one step too low
+        for logger in self.loggers:
+            logger.log_metrics({"epoch": self.current_epoch, **{name: float(value) for name, value in values.items()}}, step=self.global_step)
+        schedule = self._validation_schedule
+        if split == "val" and schedule is not None and self.trainer.state.fn == "fit":
+            if schedule.monitor not in values:
+                raise ValueError(unknown("metric", schedule.monitor, sorted(values), "Choose one with schedule.monitor=NAME."))
+            schedule.scheduler.step(float(values[schedule.monitor]))
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameters())
-        return optimizer if self.make_schedule is None else self.make_schedule(optimizer)
+        if self.make_schedule is None:
+            return optimizer
+        total = self.trainer.estimated_stepping_batches
+        schedule = self.make_schedule(optimizer, int(total) if 0 < total < math.inf else None)
+        on_validation = schedule.interval == "validation"
+        self._validation_schedule = schedule if on_validation else None
+        interval = "epoch" if on_validation else schedule.interval
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule.scheduler, "interval": interval, "reduce_on_plateau": False}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Lightning knows steps and epochs, and keeps every scheduler's state; those that wait for a validation move in `_report`."""
+        if self._validation_schedule is None:
+            scheduler.step()
