@@ -272,6 +272,10 @@ WRAPPERS = {
 }
 
 
+Z, V, W, N = WRAPPERS
+ORDERS = [(Z, V, W, N), (V, N, Z, W), (W, Z, N, V), (N, W, V, Z)]  # each wrapper directly around each other one
+
+
 def nest(cell, order):
     for name in order:
         cell = WRAPPERS[name](cell)
@@ -283,7 +287,7 @@ def test_every_order_over_every_cell(name):
     x = inputs(num_steps=5)
     lengths = torch.tensor([5, 2, 4])
     padded = torch.where((torch.arange(5) < lengths[:, None])[..., None], x, torch.nan)
-    for order in permutations(WRAPPERS):
+    for order in permutations(WRAPPERS) if name == "lstm" else ORDERS:
         wrapped = nest(random_cell(name, 3, 4), order).double()
         layer = Layer(wrapped)
         y, final = layer(padded, lengths)
