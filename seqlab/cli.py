@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
+from seqlab.command_errors import EXPECTED, HOW_TO_SEE, say, wants_traceback
 from seqlab.registry import unknown
 
 COMMANDS = {
-    "train": ("seqlab.train", "train a model: seqlab train experiment=char_lm cell=gru seed=1"),
+    "train": ("seqlab.train_command", "train a model: seqlab train experiment=char_lm cell=gru seed=1"),
     "evaluate": ("seqlab.evaluate", "repeat the test figures of a run: seqlab evaluate run=DIR"),
     "generate": ("seqlab.generate", "write text from a language model: seqlab generate run=DIR prompt='The '"),
     "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
@@ -46,9 +48,23 @@ def main(argv: list[str] | None = None) -> int:
         print(f"seqlab {__version__}")
         return 0
     if argv[0] not in COMMANDS:
-        print(f"seqlab: {unknown('command', argv[0], list(COMMANDS))}", file=sys.stderr)
+        say("seqlab", unknown("command", argv[0], list(COMMANDS)))
         return 2
-    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+    try:
+        status = importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+        sys.stdout.flush()  # here, where a closed pipe is caught
+        return status
+    except KeyboardInterrupt as interrupt:
+        say(f"seqlab {argv[0]}", str(interrupt) or "interrupted")
+        return 130
+    except BrokenPipeError:  # `seqlab cells | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go at exit
+        return 141
+    except EXPECTED as error:
+        if wants_traceback():
+            raise
+        say(f"seqlab {argv[0]}", f"{error} ({HOW_TO_SEE})")
+        return 1
 
 
 if __name__ == "__main__":

@@ -50,26 +50,32 @@ def plugin_folders() -> tuple[ConfigFolder, ...]:
 
 
 def config_folders() -> list[ConfigFolder]:
-    """Every folder that can be used, seqlab's own first. What is wrong with others stands in `plugin_folders`."""
-    return [ConfigFolder("seqlab", config_folder()), *(folder for folder in plugin_folders() if not folder.error)]
+    """Every folder that can be used, each once, seqlab's own first. What is wrong with others stands in `plugin_folders`."""
+    usable = [ConfigFolder("seqlab", config_folder()), *(folder for folder in plugin_folders() if not folder.error)]
+    return list({folder.path: folder for folder in reversed(usable)}.values())[::-1]
 
 
-def configs() -> dict[str, list[Path]]:
-    """{"group/name": files}, from every folder. More than one file means that somebody's config is shadowed."""
-    found: dict[str, list[Path]] = {}
+def configs() -> dict[str, list[tuple[Path, str]]]:
+    """{"group/name": [(file, origin)]} from every folder. More than one file means that somebody's config is shadowed."""
+    found: dict[str, list[tuple[Path, str]]] = {}
     for folder in config_folders():
         for file in sorted(folder.path.rglob("*.yaml")):
-            found.setdefault(file.relative_to(folder.path).with_suffix("").as_posix(), []).append(file)
+            found.setdefault(file.relative_to(folder.path).with_suffix("").as_posix(), []).append((file, folder.origin))
     return found
 
 
 def check_configs() -> None:
-    """Raise ValueError when two folders hold a config of one name: Hydra would take the first without a word."""
-    origins = {folder.path: folder.origin for folder in config_folders()}
-    for name, files in configs().items():
+    """Raise ValueError when two folders hold a config of one name, or a plugin's cell has the name of a config of
+    seqlab's: Hydra would take the first without a word."""
+    written = configs()
+    for name, files in written.items():
         if len(files) > 1:
-            both = " and by ".join(f"{file} ({origin})" for file in files[:2] for path, origin in origins.items() if file.is_relative_to(path))
+            both = " and by ".join(f"{file} ({origin})" for file, origin in files[:2])
             raise ValueError(f"the config {name!r} is given twice, by {both}. Rename one of them, or uninstall the plugin.")
+    for info in list_cells():
+        file, origin = written.get(f"cell/{info.name}", [(Path(), info.origin)])[0]
+        if not info.error and origin == "seqlab" != info.origin:
+            raise ValueError(f"the cell {info.name!r} of {info.origin} ({info.location}) has the name of the config {file} ({origin}). Rename the cell.")
 
 
 def groups() -> dict[str, list[str]]:

@@ -1,19 +1,16 @@
-"""`seqlab train`: from a Hydra config to a trained model and its run directory."""
+"""From a composed config to a trained model and its run directory; `seqlab train` is `seqlab.train_command`."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import sys
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
-import hydra
 import lightning.pytorch as L
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf
@@ -24,7 +21,6 @@ from seqlab.callbacks.checkpoints import Checkpoints
 from seqlab.callbacks.interrupt import Interrupted, StopOnInterrupt
 from seqlab.callbacks.record import Record
 from seqlab.checkpoint import WholeFiles, check_fits, read_checkpoint
-from seqlab.config import config_folder
 from seqlab.data.base import SequenceDataModule
 from seqlab.learning_curve import draw_learning_curve
 from seqlab.loggers import Wandb
@@ -124,20 +120,6 @@ def check_device(accelerator: str) -> None:
             f"trainer.accelerator is {accelerator!r} but torch {torch.__version__} sees no GPU. "
             "Use trainer=cpu, or install a torch that is built for the GPU of this machine."
         )
-
-
-def _run(config: DictConfig) -> float | None:
-    hydra_config = HydraConfig.get()
-    directory = Path(hydra_config.runtime.output_dir)
-    return train(config, directory, list(hydra_config.overrides.task))
-
-
-def main(argv: list[str]) -> int:
-    """`seqlab train [overrides …]`."""
-    quiet_libraries()
-    sys.argv = ["seqlab train", *argv]
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(_run)()
-    return 0
 
 
 def quiet_libraries() -> None:

@@ -1,0 +1,144 @@
+"""`seqlab train`: Hydra around `seqlab.train.train`, and how it ends when something is wrong.
+
+torch and lightning are imported only when a job starts: `--help` and a misspelt word are answered at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException, HydraException, InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqlab import run_directory
+from seqlab.command_errors import EXPECTED, FULL_ERROR, HOW_TO_SEE, say, wants_traceback
+from seqlab.config import config_folder
+from seqlab.hydra_setup import prepare_hydra
+from seqlab.overrides import wrong_overrides
+
+COMMAND = "seqlab train"
+TRACEBACK = "error.txt"  # in the run directory
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+class JobFailed(CompactHydraException):
+    """One job of a sweep failed; the message says why. The others run on."""
+
+
+def main(argv: list[str]) -> int:
+    """`seqlab train [overrides …]`. Returns 0, 1 when training failed, 2 when the command line or a config is wrong."""
+    sys.argv = [COMMAND, *argv]
+    try:
+        prepare_hydra()
+    except EXPECTED as error:
+        say(COMMAND, str(error))
+        return 2
+    run_hydra = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
+    if wants_traceback():
+        run_hydra(_train)()
+        return 0
+    failed: list[str] = []
+
+    def job(config: DictConfig) -> float | None:
+        with _environment(FULL_ERROR, None):
+            try:
+                return _train(config)
+            except Exception as error:
+                message = _explain_job(error)
+        if HydraConfig.get().mode is not RunMode.MULTIRUN:
+            say(COMMAND, message)
+            sys.exit(1)
+        name = f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)})"
+        say(f"{COMMAND}, {name}", message)
+        failed.append(name)
+        raise JobFailed(message)
+
+    try:
+        with _environment(FULL_ERROR, "1"):  # Hydra then raises its errors, instead of printing them and exiting
+            run_hydra(job)()
+    except JobFailed as error:  # without a name in `failed`, it comes from another process
+        say(COMMAND, f"failed: {', '.join(failed)}. The other jobs are complete." if failed else str(error))
+        return 1
+    except CONFIG_ERRORS as error:
+        for message in wrong_overrides(argv) or [explain(error)]:
+            say(COMMAND, message)
+        return 2
+    except EXPECTED as error:
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error  # logging wraps what open() says
+        hint = " Choose another run directory with hydra.run.dir=DIR, for a sweep with hydra.sweep.dir=DIR." if isinstance(reason, OSError) else ""
+        say(COMMAND, f"{str(reason).rstrip('.')}.{hint}")
+        return 1
+    return 0
+
+
+def explain(error: BaseException) -> str:
+    """What an error says, without the wrapping that Hydra puts around it; the key of the config it concerns comes first."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = str(error).partition("full_key: ")[2].strip()
+        return f"{key}: {explain(error.__cause__)}" if key else explain(error.__cause__)
+    return str(error).partition("\nConfig search path:")[0] or type(error).__name__
+
+
+def _train(config: DictConfig) -> float | None:
+    missing = sorted(OmegaConf.missing_keys(config), key=len)
+    if missing:
+        raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
+    from seqlab.train import quiet_libraries, train
+
+    quiet_libraries()
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    if (directory / run_directory.CONFIG).exists():  # another run's: train() refuses it, and nothing of ours belongs into it
+        return train(config, directory, list(HydraConfig.get().overrides.task))
+    (directory / TRACEBACK).unlink(missing_ok=True)
+    try:
+        return train(config, directory, list(HydraConfig.get().overrides.task))
+    except Exception as error:
+        error.add_note(_keep_traceback(directory / TRACEBACK))
+        raise
+
+
+def _keep_traceback(file: Path) -> str:
+    """Write the traceback of the error that is being handled. Returns where it is."""
+    try:
+        run_directory.write(file, traceback.format_exc())
+    except OSError as error:  # a full disk, say: what is told is the first error
+        return f"({file} cannot be written: {error.strerror}. {HOW_TO_SEE})"
+    return f"(The traceback is in {file}.)"
+
+
+def _explain_job(error: Exception) -> str:
+    """The message for a job's error. One that nobody foresaw is shown with its traceback."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    cause: BaseException = error
+    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if not isinstance(cause, (*EXPECTED, *CONFIG_ERRORS, MisconfigurationException)):
+        traceback.print_exception(error)
+        return f"{type(cause).__name__}: {explain(error)}"
+    notes = getattr(error, "__notes__", [f"({HOW_TO_SEE})"])
+    return " ".join([explain(error), *notes])
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """The environment variable set to a value, or unset, for the length of a block."""
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
