@@ -32,10 +32,10 @@ def test_each_product_is_normalised_by_itself(name, weight):
     """The size of one weight does not matter, whatever the other is: their sum is not what is normalised."""
     cell = random_cell(name, 3, 5, epsilon=1e-14)
     x, state = torch.randn(2, 6, 3, dtype=torch.float64), random_state(cell, 2)
-    y, _ = Layer(cell)(x, state=state)
+    y, _ = Layer(cell, "loop")(x, state=state)
     with torch.no_grad():
         getattr(cell, weight).mul_(7.0)
-    scaled, _ = Layer(cell)(x, state=state)
+    scaled, _ = Layer(cell, "loop")(x, state=state)
     torch.testing.assert_close(scaled, y, rtol=1e-7, atol=1e-7)  # epsilon against the variance is what remains
 
 
