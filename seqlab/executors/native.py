@@ -33,7 +33,7 @@ def native(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     if inputs.lengths is None:
         first = hidden if weights.kind == "lstm" else hidden[0]
         y, *last = kernel(inputs.x, first, flat, has_biases, 1, 0.0, cell.training, False, False)
-        return y, dict(zip(keys, (leaf[0] for leaf in last), strict=True))
+        return y, {key: leaf[0].to(inputs.state[key].dtype) for key, leaf in zip(keys, last, strict=True)}  # autocast narrows; the carry does not
     packed = pack_padded_sequence(inputs.x, inputs.lengths.cpu(), enforce_sorted=False)
     order, back = packed.sorted_indices, packed.unsorted_indices
     assert order is not None
@@ -42,4 +42,4 @@ def native(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     first = ordered if weights.kind == "lstm" else ordered[0]
     data, *last = kernel(packed.data, packed.batch_sizes, first, flat, has_biases, 1, 0.0, cell.training, False)
     y, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, back), total_length=inputs.x.shape[0])
-    return y, dict(zip(keys, (leaf[0].index_select(0, back) for leaf in last), strict=True))
+    return y, {key: leaf[0].index_select(0, back).to(inputs.state[key].dtype) for key, leaf in zip(keys, last, strict=True)}
