@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from seqlab.cells.base import Cell
-from seqlab.layers import Layer
-from seqlab.testing.executors import accepted_executors
+from seqlab.testing.executors import check_carry, split_executors
 from seqlab.testing.observe import CellFactory, build, example, isolated, layer_of, observe, over, project_and_step, reached_state
 from seqlab.testing.verdict import TOLERANCE, Nonconforming, expect_finite, expect_same
 
@@ -58,22 +57,7 @@ def _check_float64_is_exact(cell: Cell) -> None:
 
 @isolated
 def check_autocast(factory: CellFactory) -> str:
-    """Under autocast to bfloat16 the state keeps its dtype from call to call, and all gradients are finite; on each executor."""
-    for executor in accepted_executors(build(factory)):
-        cell = build(factory)
-        layer = Layer(cell, executor)
-        state = reached_state(cell, 2)
-        x = example(cell, 2, 4)
-
-        def narrowed(x: Tensor, state: dict[str, Tensor] | None, layer: Layer = layer) -> tuple[Tensor, dict[str, Tensor]]:
-            with torch.autocast(x.device.type, dtype=torch.bfloat16):
-                return layer(x, None, state)
-
-        found = observe(narrowed, cell, x, state)
-        how = f"under autocast on executor {executor!r}"
-        for name, leaf in state.items():
-            dtype = found[f"final state {name!r}"].dtype
-            if dtype != leaf.dtype:
-                raise Nonconforming(f"final state {name!r} {how} has dtype {dtype}; expected {leaf.dtype}, as it came. Cast the carry back after each step.")
-        expect_finite(found, how, "Keep exponents and quotients in range, or leave autocast inside step.")
+    """Under autocast to bfloat16 the state keeps its dtype from call to call, and all gradients are finite."""
+    for executor in ("loop", *split_executors(build(factory))[0]):
+        check_carry(factory, executor)
     return ""

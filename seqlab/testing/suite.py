@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from seqlab.registry import unknown
 from seqlab.testing.contract import check_project_is_per_step, check_rows_are_independent, check_spec
 from seqlab.testing.copies import check_instances_are_separate, check_round_trip
-from seqlab.testing.executors import check_executors_agree
+from seqlab.testing.executors import check_compiled_agrees, check_executors_agree
 from seqlab.testing.gradients import check_double_backward, check_gradcheck, check_gradients_reach_everything
 from seqlab.testing.observe import CellFactory, Check
 from seqlab.testing.precision import check_autocast, check_dtypes
@@ -39,7 +39,9 @@ CHECKS: tuple[Check, ...] = (
     check_round_trip,
     check_instances_are_separate,
     check_executors_agree,
+    check_compiled_agrees,
 )
+QUICK_CHECKS = tuple(check for check in CHECKS if check is not check_compiled_agrees)  # milliseconds each
 NAMES = [check.__name__ for check in CHECKS]
 _HERE, _TORCH = str(Path(__file__).parent), str(Path(torch.__file__).parent)
 
@@ -61,19 +63,21 @@ class Result:
         return self.outcome != "failed"
 
 
-def check_cell(factory: CellFactory, *, known_failures: Mapping[str, str] | None = None, raising: bool = False) -> list[Result]:
-    """Run every check on the cells of a factory: check_cell(lambda: make_cell("lstm", 3, 4)).
+def check_cell(
+    factory: CellFactory, *, checks: Sequence[Check] = CHECKS, known_failures: Mapping[str, str] | None = None, raising: bool = False
+) -> list[Result]:
+    """Run the checks on the cells of a factory: check_cell(lambda: make_cell("lstm", 3, 4)).
 
-    Small sizes are enough, and fast. known_failures: {name of a check: why it cannot hold for this cell}; a known
-    failure that passes counts as failed. Raises ValueError for a name that is no check or a reason that is empty, and
-    with `raising` Nonconforming, with every failure's reason, unless all is well.
+    Small sizes are enough, and fast. checks: QUICK_CHECKS leaves out what compiles. known_failures: {name of a check: why
+    it cannot hold for this cell}; a known failure that passes counts as failed. Raises ValueError for a name that is no
+    check or a reason that is empty, and with `raising` Nonconforming, with every failure's reason, unless all is well.
     """
     known = known_failures or {}
     validate_known_failures(known)
-    results = [_run(check, factory, known.get(check.__name__)) for check in CHECKS]
+    results = [_run(check, factory, known.get(check.__name__)) for check in checks]
     failures = [f"{result.check}: {result.reason}" for result in results if not result.ok]
     if raising and failures:
-        raise Nonconforming(f"{len(failures)} of {len(CHECKS)} checks fail:\n" + "\n".join(failures))
+        raise Nonconforming(f"{len(failures)} of {len(results)} checks fail:\n" + "\n".join(failures))
     return results
 
 
