@@ -35,6 +35,10 @@ class JobFailed(CompactHydraException):
     """One job of a sweep failed; the message says why. The others run on."""
 
 
+class Stopped(BaseException):
+    """The one job failed, and has said why. No Exception, so that Hydra does not report it a second time."""
+
+
 def main(argv: list[str]) -> int:
     """`seqlab train [overrides …]`. Returns 0, 1 when training failed, 2 when the command line or a config is wrong."""
     sys.argv = [COMMAND, *argv]
@@ -57,7 +61,7 @@ def main(argv: list[str]) -> int:
                 message = _explain_job(error)
         if HydraConfig.get().mode is not RunMode.MULTIRUN:
             say(COMMAND, message)
-            sys.exit(1)
+            raise Stopped
         name = f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)})"
         say(f"{COMMAND}, {name}", message)
         failed.append(name)
@@ -66,6 +70,8 @@ def main(argv: list[str]) -> int:
     try:
         with _environment(FULL_ERROR, "1"):  # Hydra then raises its errors, instead of printing them and exiting
             run_hydra(job)()
+    except Stopped:
+        return 1
     except JobFailed as error:  # without a name in `failed`, it comes from another process
         say(COMMAND, f"failed: {', '.join(failed)}. The other jobs are complete." if failed else str(error))
         return 1
@@ -96,6 +102,10 @@ def _train(config: DictConfig) -> float | None:
     from seqlab.train import quiet_libraries, train
 
     quiet_libraries()
+    if config.gradcheck is not None:
+        from seqlab.gradcheck import check_configured
+
+        return check_configured(config)
     directory = Path(HydraConfig.get().runtime.output_dir)
     if (directory / run_directory.CONFIG).exists():  # another run's: train() refuses it, and nothing of ours belongs into it
         return train(config, directory, list(HydraConfig.get().overrides.task))

@@ -1,0 +1,116 @@
+"""`seqlab completion`: tab completion of commands, groups, options and keys, from the names and text of the configs.
+
+The shell calls `seqlab completion --complete "LINE"` at every tab, so nothing heavy is imported: neither torch nor Hydra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from seqlab.cli import COMMANDS
+from seqlab.config import cells_without_config, configs, groups
+from seqlab.registry import known_names
+
+FLAGS = {
+    "train": ["--help", "--multirun", "--cfg", "--info", "--hydra-help"],
+    "cells": ["--help", "--size", "--json"],
+    "check": ["--help", "--json"],
+    "completion": ["--help"],
+}
+
+BASH = """
+_seqlab() {
+    local line=${COMP_LINE:0:COMP_POINT} cut=
+    # readline completes what stands behind the last =, not the whole word: the part before it is cut off again
+    [[ $COMP_WORDBREAKS == *=* ]] && { cut=${line##* }; cut=${cut%"${cut##*=}"}; }
+    COMPREPLY=()
+    while IFS= read -r candidate; do COMPREPLY+=("${candidate#"$cut"}"); done < <(seqlab completion --complete "$line" 2> /dev/null)
+}
+complete -o nospace -o default -F _seqlab seqlab
+"""
+
+ZSH = """
+_seqlab() {
+    local -a candidates
+    candidates=("${(@f)$(seqlab completion --complete "$LBUFFER" 2> /dev/null)}")
+    if [[ -n $candidates ]]; then compadd -Q -U -S '' -- "${candidates[@]}"; else compset -P '*='; _files; fi
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+compdef _seqlab seqlab
+"""
+
+
+def main(argv: list[str]) -> int:
+    """`seqlab completion bash|zsh` prints the script; `--complete LINE` prints one candidate per line."""
+    parser = argparse.ArgumentParser(prog="seqlab completion", description='Print the shell\'s completion: eval "$(seqlab completion bash)"')
+    parser.add_argument("shell", nargs="?", choices=["bash", "zsh"])
+    parser.add_argument("--complete", metavar="LINE", help="print what may follow this beginning of a command line")
+    arguments = parser.parse_args(argv)
+    if arguments.complete is not None:
+        for candidate in complete(arguments.complete):
+            print(candidate)
+    elif arguments.shell is None:
+        parser.error("which shell? bash or zsh")
+    else:
+        print({"bash": BASH, "zsh": ZSH}[arguments.shell].strip())
+    return 0
+
+
+def complete(line: str) -> list[str]:
+    """What the last word of `line` may become. A candidate that ends the word ends in a space."""
+    words = line.split(" ")
+    word, before = words[-1], [w for w in words[1:-1] if w]
+    if not before:
+        return [f"{command} " for command in COMMANDS if command.startswith(word)]
+    command = before[0]
+    if word.startswith("-"):
+        return [f"{flag} " for flag in FLAGS.get(command, ["--help"]) if flag.startswith(word)]
+    if command == "train":
+        return sorted(_overrides(word, before))
+    if command == "check":
+        return [f"{name} " for name in known_names() if name.startswith(word)]
+    if command == "completion":
+        return [f"{shell} " for shell in ("bash", "zsh") if shell.startswith(word)]
+    return []
+
+
+def _overrides(word: str, before: list[str]) -> Iterator[str]:
+    """Candidates for an override: group=, group=option (also behind a comma or in a list), key= and group.key=."""
+    options = groups()
+    group, equals, value = word.partition("=")
+    if equals:
+        done = value[: max(value.rfind(","), value.rfind("[")) + 1]
+        end = "" if "[" in done else " "
+        yield from (f"{group}={done}{option}{end}" for option in options.get(group, []) if option.startswith(value[len(done) :]))
+        return
+    yield from (f"{name}=" for name in options if name.startswith(word))
+    if word in options:
+        yield f"{word}."
+    chosen = {group: re.split(r"[\[\],]+", value) for group, equals, value in (w.partition("=") for w in before) if equals}
+    files = ["train", *(f"{group}/{option}" for group, names in options.items() for option in chosen.get(group, names))]
+    keys = {key for file in files for key in _keys(file) if key.startswith(word)}
+    yield from (f"{key}=" for key in keys if key not in options and ("." in word or "." not in key))
+
+
+def _keys(config: str) -> Iterator[str]:
+    """The dotted key of every value that a config sets, with the group it goes into."""
+    for file, _ in configs().get(config, []):
+        text = file.read_text(encoding="utf-8")
+        package = "" if "@package _global_" in text or config == "train" else f"{config.rpartition('/')[0].replace('/', '.')}."
+        yield from (f"{package}{path}" for path in _paths(yaml.safe_load(text) or {}))
+    for info in cells_without_config():
+        if config == f"cell/{info.name}":
+            yield from (f"cell.{option}" for option in ("hidden_size", *info.options))
+
+
+def _paths(node: dict[str, Any]) -> Iterator[str]:
+    for name, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from (f"{name}.{path}" for path in _paths(value))
+        elif not name.startswith("_") and name != "defaults":
+            yield name
