@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from seqlab.callbacks.gradient_pictures import draw_activations, draw_parameters, draw_states
-from seqlab.callbacks.probe import Reading, first_rows, probe
+from seqlab.callbacks.probe import Reading, fresh_rows, probe
 from seqlab.data.base import Batch
 from seqlab.tasks import Task
 
@@ -88,11 +88,12 @@ class GradientRecord(L.Callback):
 
     def _first_batch(self, trainer: L.Trainer) -> Batch:
         data = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        if data is None:
-            raise ValueError("the trainer has no datamodule; expected one to take the probe's sequences from. Call trainer.fit(task, datamodule=…).")
+        loader = trainer.val_dataloaders or (data.val_dataloader() if data is not None else None)
+        if loader is None:
+            raise ValueError("the trainer has neither validation batches nor a datamodule; expected one to take the probe's sequences from.")
         with torch.random.fork_rng([]):  # a loader draws a seed from the generator that training uses
-            batch = next(iter(data.val_dataloader()))
-        return trainer.strategy.batch_to_device(first_rows(batch, self.rows))
+            batch = next(iter(loader))
+        return trainer.strategy.batch_to_device(fresh_rows(batch, self.rows))
 
     def _write(self) -> None:
         if self.readings:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,14 +47,17 @@ class Reading:
 
 
 def probe(task: Task, batch: Batch) -> Reading:
-    """Run the task's loss forward and backward on a copy of its model, in evaluation mode on the `loop` executor."""
+    """Run the task's loss forward and backward on a copy of its model, in evaluation mode on the `loop` executor.
+
+    batch: what `fresh_rows` gives, on the task's device.
+    """
     names = [name for name, _ in task.model.named_parameters()]  # of the original: tracing adds a level
     devices = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.enable_grad():
+    with torch.random.fork_rng(devices), torch.enable_grad(), _unsaid():
         shadow = double_copy(task)
         traces = {place(name): _Trace(layer) for name, layer in shadow.model.named_modules() if isinstance(layer, Layer)}
         _note_direction(shadow.model, False, {trace.layer: trace for trace in traces.values()})
-        loss = shadow.outcome(in_double(batch)).loss
+        loss = shadow.outcome(batch).loss
         loss.backward()
     states = {f"{name}.{leaf}": norms for name, trace in traces.items() for leaf, norms in trace.norms().items()}
     units = {name: trace.unit_means() for name, trace in traces.items()}
@@ -76,20 +82,13 @@ def double_copy(task: Task) -> Task:
     return shadow
 
 
-def in_double(batch: Batch) -> Batch:
-    """The batch with its floats in float64; class numbers and lengths stay as they are."""
-    return map_batch(batch, lambda value: value.double() if value.is_floating_point() else value)
-
-
-def first_rows(batch: Batch, rows: int) -> Batch:
-    """The first `rows` sequences of a batch."""
-    return map_batch(batch, lambda value: value[:rows])
-
-
-def map_batch(batch: Batch, function: Any) -> Batch:
-    """function applied to every tensor of the batch."""
-    changed = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
-    return type(batch)(**{name: function(value) if isinstance(value, Tensor) else value for name, value in changed.items()})
+def fresh_rows(batch: Batch, rows: int) -> Batch:
+    """The first `rows` sequences, continuing none, with floats in float64; class numbers and lengths stay as they are."""
+    changed: dict[str, Any] = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    for name, value in changed.items():
+        if isinstance(value, Tensor):
+            changed[name] = value[:rows].double() if value.is_floating_point() else value[:rows]
+    return type(batch)(**{**changed, "reset": None})
 
 
 def place(name: str) -> str:
@@ -178,6 +177,18 @@ def _note_direction(module: nn.Module, backward: bool, traces: dict[Layer, _Trac
         traces[module].reads_backward = backward
     for child in module.children():
         _note_direction(child, backward != (isinstance(module, Bidirectional) and child is module.backward_part), traces)
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keep the executors from telling how the copy runs."""
+    logger = logging.getLogger("seqlab")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _norm(parameter: Tensor) -> float:
