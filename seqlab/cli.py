@@ -12,7 +12,7 @@ from seqlab.registry import unknown
 COMMANDS = {
     "train": ("seqlab.train_command", "train a model: seqlab train experiment=char_lm cell=gru seed=1"),
     "evaluate": ("seqlab.evaluate", "repeat the test figures of a run: seqlab evaluate run=DIR"),
-    "generate": ("seqlab.generate", "write text from a language model: seqlab generate run=DIR prompt='The '"),
+    "generate": ("seqlab.generate_command", "write text from a language model: seqlab generate run=DIR prompt='The '"),
     "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
     "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),
     "bench": ("seqlab.bench.command", "measure cells on every executor beside torch.nn and others: seqlab bench lstm gru"),

@@ -19,7 +19,10 @@ class SequenceModel(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         """inputs (B, T) tokens or (B, T, I) features -> scores as the head gives them, and the encoder's final state."""
-        y, final = self.encoder(self.frontend(inputs), lengths, state)
-        if lengths is not None:
-            lengths = self.encoder.output_lengths(lengths)
+        y, lengths, final = self.encode(inputs, lengths, state)
         return self.head(y, lengths), final
+
+    def encode(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, Tensor | None, State]:
+        """inputs -> what the head reads: y (B, T, O) and its lengths; and the encoder's final state."""
+        y, final = self.encoder(self.frontend(inputs), lengths, state)
+        return y, self.encoder.output_lengths(lengths) if lengths is not None else None, final

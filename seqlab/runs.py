@@ -6,20 +6,18 @@ config may only name what the configs shipped with seqlab or with an installed p
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqlab import run_directory
 from seqlab.build import build_task
-from seqlab.config import config_folder
+from seqlab.checkpoint import check_fits, read_checkpoint
+from seqlab.config import configs
 from seqlab.data.base import SPEC, DataSpec
 from seqlab.registry import unknown
 from seqlab.tasks import Task
@@ -45,7 +43,10 @@ def load_run(directory: Path, checkpoint: str = "best", plugins: Sequence[str] =
     check_targets(config, directory / run_directory.CONFIG)
     check_plugins(config, plugins)
     task = build_task(config, spec)
-    load_weights(task, directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt")
+    path = directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt"
+    content = read_checkpoint(path)
+    check_fits(content, task, path)
+    task.load_state_dict(content["state_dict"])
     return LoadedRun(config, spec, task.eval())
 
 
@@ -72,36 +73,9 @@ def read_spec(directory: Path) -> DataSpec:
     return DataSpec.from_json(path.read_text(encoding="utf-8"))
 
 
-def load_weights(task: Task, path: Path) -> None:
-    """Put the weights of a checkpoint into the task. Raises ValueError when the file is missing, damaged or of another model."""
-    if not path.is_file():
-        others = sorted(file.stem for file in path.parent.glob("*.ckpt"))
-        known = f"There are: {', '.join(others)}; choose one with checkpoint=NAME." if others else "The run has none: it ended before the first was saved."
-        raise ValueError(f"checkpoint {path} does not exist. {known}")
-    if not zipfile.is_zipfile(path):  # the index of a zip file is at its end
-        raise ValueError(f"checkpoint {path} of {path.stat().st_size} bytes is cut short, or no checkpoint. Try another with checkpoint=last.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"checkpoint {path} is damaged, or holds more than tensors and plain data: {reason} Try another with checkpoint=last.") from error
-    weights = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(weights, dict):
-        raise ValueError(f"checkpoint {path} holds no state_dict; expected a checkpoint that `seqlab train` wrote.")
-    own = task.state_dict()
-    wrong = [f"{name} is missing" for name in own.keys() - weights.keys()]
-    wrong += [f"{name} is not part of the model" for name in weights.keys() - own.keys()]
-    shapes = ((name, tuple(own[name].shape), tuple(weights[name].shape)) for name in own.keys() & weights.keys())
-    wrong += [f"{name} has shape {found}, the model {expected}" for name, expected, found in shapes if expected != found]
-    if wrong:
-        few = "; ".join(sorted(wrong)[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise ValueError(f"checkpoint {path} belongs to another model than the run's config describes: {few}. Use the directory it was written in.")
-    task.load_state_dict(weights)
-
-
 def check_targets(config: DictConfig, path: Path) -> None:
     """Raise ValueError unless each `_target_` of the config stands, letter for letter, in a config that is installed."""
-    known = {target for file in config_folder().rglob("*.yaml") for target in targets(OmegaConf.to_container(OmegaConf.load(file)))}
+    known = {target for files in configs().values() for file, _ in files for target in targets(OmegaConf.to_container(OmegaConf.load(file)))}
     for target in targets(OmegaConf.to_container(config)):
         if target not in known:
             raise ValueError(f"{path}: {unknown('target', str(target), sorted(known), 'A config of a run may only name what an installed config names.')}")

@@ -79,7 +79,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | 
         for logger in trainer.loggers:
             if isinstance(logger, Wandb):
                 logger.close(status)
-    for line in data.examples(task.predict):
+    for line in task.closing_lines(data):
         console.print(line, highlight=False)
     console.print(metrics_table(metrics))
     console.print(f"run directory: {directory}", highlight=False, soft_wrap=True)

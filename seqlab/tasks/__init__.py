@@ -3,7 +3,8 @@
 from seqlab.tasks.base import Task
 from seqlab.tasks.bits import BitLabelling
 from seqlab.tasks.classification import SequenceClassification
+from seqlab.tasks.language_modelling import LanguageModelling
 from seqlab.tasks.regression import SequenceRegression
 from seqlab.tasks.step_labelling import StepLabelling
 
-__all__ = ["BitLabelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]
+__all__ = ["BitLabelling", "LanguageModelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]

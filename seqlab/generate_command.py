@@ -1,0 +1,72 @@
+"""`seqlab generate`: the command line of seqlab.generate. Standard library until the arguments are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from seqlab.registry import unknown
+
+HELP = """usage: seqlab generate run=DIR [prompt=TEXT] [KEY=VALUE ...]
+
+Write text with a language model that `seqlab train experiment=char_lm` or `experiment=word_lm` trained.
+
+  run=DIR            the run directory; training prints it in its last line
+  prompt=TEXT        what the text begins with; by default the model begins by itself
+  length=400         symbols to draw at most, characters or words; a document or a sentence may end before
+  temperature=0.8    below 1 the likely becomes likelier, above 1 all becomes more alike
+  top_k=K            draw from the K likeliest symbols only; 1 is the likeliest every time
+  top_p=P            draw from the fewest symbols whose probabilities add up to P
+  seed=0             the same seed writes the same text
+  num=1              how many texts, with the seeds seed, seed + 1, ...
+  checkpoint=best    which weights: best, or last
+  plugins=[FILE,...] plugin files that the run was trained with and that you trust
+
+seqlab generate run=DIR prompt='The ' length=400 temperature=0.8
+"""
+
+# how the value of each key is read; their defaults stand in seqlab.generate.generate
+READERS: dict[str, Callable[[str], Any]] = {
+    "run": str,
+    "prompt": str,
+    "length": int,
+    "temperature": float,
+    "top_k": int,
+    "top_p": float,
+    "seed": int,
+    "num": int,
+    "checkpoint": str,
+    "plugins": lambda text: [file.strip() for file in text.strip("[]").split(",") if file.strip()],
+}
+_KINDS = {int: "a whole number", float: "a number"}
+
+
+def main(argv: list[str]) -> int:
+    """Entry point. Returns 0; errors are raised, ValueError for what the caller can mend."""
+    if any(argument in ("-h", "--help") for argument in argv):
+        print(HELP, end="")
+        return 0
+    options = parse(argv)
+    from seqlab.generate import generate  # torch is not needed for --help
+
+    for piece in generate(**options):
+        print(piece, end="", flush=True)
+    return 0
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """KEY=VALUE ... -> {key: value}. Raises ValueError for an unknown key, with the closest, and a value of the wrong kind."""
+    options: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in READERS:
+            raise ValueError(unknown("option of generate", key, list(READERS), "Options are written KEY=VALUE."))
+        if not equals:
+            raise ValueError(f"option {key!r} has no value; expected {key}=VALUE.")
+        try:
+            options[key] = READERS[key](value)
+        except ValueError as error:
+            raise ValueError(f"{key} is {value!r}; expected {_KINDS[READERS[key]]}.") from error  # pyright: ignore[reportArgumentType]
+    if not options.get("run"):
+        raise ValueError("run is missing; expected the directory of a training run. Give run=DIR.")
+    return options
