@@ -113,19 +113,24 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def to_table(rows: list[dict[str, Any]], reference: str, mode: str) -> Table:
-    """Sides down, sizes across: milliseconds and the ratio to the reference."""
+    """A section per size, a row per side, and last the geometric mean of each side's ratios."""
+    table = Table("T,B,I,H", "side", title=f"{mode} (ratios: lower is better)")
+    for column in ("ms", f"/ {reference}", "/ floor", "first s", "peak MB"):
+        table.add_column(column, justify="right", no_wrap=True)
+
+    def shown(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
     sizes = list(dict.fromkeys((r["T"], r["B"], r["I"], r["H"]) for r in rows))
-    table = Table("side", title=f"{mode}: median ms (ratio to {reference}; lower is better)")
     for size in sizes:
-        table.add_column(",".join(map(str, size)), justify="right")
-    for column in ("geometric mean", "first call s", "peak MB"):
-        table.add_column(column, justify="right")
-    for side in dict.fromkeys(r["side"] for r in rows):
-        mine = {(r["T"], r["B"], r["I"], r["H"]): r for r in rows if r["side"] == side}
-        cells = [f"{mine[s]['median_ms']:.3g} ({mine[s]['ratio']:.2f})" if s in mine else "" for s in sizes]
-        mean = statistics.geometric_mean(r["ratio"] for r in mine.values())
-        peaks = [r["peak_mb"] for r in mine.values() if r["peak_mb"] is not None]
-        table.add_row(side, *cells, f"{mean:.2f}", f"{max(r['first_call_s'] for r in mine.values()):.2f}", f"{max(peaks):.0f}" if peaks else "")
+        mine = [r for r in rows if (r["T"], r["B"], r["I"], r["H"]) == size]
+        for i, r in enumerate(mine):
+            numbers = (f"{r['median_ms']:.4g}", f"{r['ratio']:.2f}", shown(r["floor_ratio"], ".2f"), f"{r['first_call_s']:.2f}", shown(r["peak_mb"], ".0f"))
+            table.add_row(",".join(map(str, size)) if i == 0 else "", r["side"], *numbers, end_section=r is mine[-1])
+    if len(sizes) > 1:
+        for i, side in enumerate(dict.fromkeys(r["side"] for r in rows)):
+            mean = statistics.geometric_mean(r["ratio"] for r in rows if r["side"] == side)
+            table.add_row("mean" if i == 0 else "", side, "", f"{mean:.2f}")
     return table
 
 
