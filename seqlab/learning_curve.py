@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 Points = Sequence[tuple[int, float]]
 
 
-def draw_learning_curve(path: Path, training: Points, validation: dict[str, Points], best_step: int | None = None) -> None:
+def draw_learning_curve(path: Path, training: Points, validation: Mapping[str, Points], best_step: int | None = None) -> None:
     """Losses on the left; on the right each other validation metric on a scale of its own, one below the other.
 
     training: (step, loss). validation: metric -> (step, value). best_step: marked, where the best checkpoint is from.
@@ -18,7 +18,7 @@ def draw_learning_curve(path: Path, training: Points, validation: dict[str, Poin
 
     others = {name: points for name, points in validation.items() if name != "val/loss"}
     figure = Figure(figsize=(11 if others else 6.5, max(4.0, 1.8 * len(others))), layout="constrained")
-    columns = figure.subfigures(1, 2) if others else [figure]
+    columns: Any = figure.subfigures(1, 2) if others else [figure]
     losses = columns[0].subplots()
     if training:
         losses.plot(*zip(*training, strict=True), label="training", color="tab:blue", linewidth=1)

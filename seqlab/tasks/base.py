@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import lightning.pytorch as L
 import torch
@@ -19,7 +20,8 @@ from seqlab.registry import unknown
 from seqlab.tasks.schedules import Schedule
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """Of one batch: the loss to minimise, how many targets it is a mean over, and what the metrics compare."""
 
     loss: Tensor
@@ -82,8 +84,7 @@ class Task(L.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         loss = self.outcome(batch).loss
-        if not torch.isfinite(loss):
-            raise FloatingPointError(self._not_finite("loss", loss))
+        self._check_finite("loss", loss)
         return {"loss": loss + self.penalty() if self.l1 or self.l2 else loss, "data_loss": loss.detach()}
 
     def penalty(self) -> Tensor:
@@ -93,17 +94,19 @@ class Task(L.LightningModule, ABC):
 
     def configure_gradient_clipping(self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None) -> None:
         """Lightning calls this before every step of the optimizer, whether there is something to clip or not."""
-        self.gradient_norm = torch.nn.utils.get_total_norm(p.grad for p in self.parameters() if p.grad is not None)
-        scales_losses = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # 16-mixed overflows by design and skips the step itself
-        if not scales_losses and not torch.isfinite(self.gradient_norm):
-            raise FloatingPointError(self._not_finite("norm of the gradient", self.gradient_norm))
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None:  # 16-mixed overflows by design and then skips the step itself
+            self._check_finite("norm of the gradient", self.gradient_norm)
+        if gradient_clip_val is not None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def _not_finite(self, what: str, value: Tensor) -> str:
-        return (
-            f"the {what} is {value.item()} at step {self.global_step + 1}; expected a finite number. The weights were not changed. "
-            "Lower the learning rate, clip gradients (trainer.gradient_clip_val=1), or look for bad inputs."
-        )
+    def _check_finite(self, what: str, value: Tensor) -> None:
+        if not math.isfinite(value.item()):
+            raise FloatingPointError(
+                f"the {what} is {value.item()} at step {self.global_step + 1}; expected a finite number. The weights were not changed. "
+                "Lower the learning rate, clip gradients (trainer.gradient_clip_val=1), or look for bad inputs."
+            )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate("val", batch)
@@ -119,13 +122,18 @@ class Task(L.LightningModule, ABC):
 
     def _evaluate(self, split: str, batch: Batch) -> None:
         outcome = self.outcome(batch)
-        self.losses[split].update(outcome.loss, weight=outcome.count)
-        self.metrics[split].update(outcome.predictions, outcome.targets)
+        loss, metrics = self._meters(split)
+        loss.update(outcome.loss, weight=outcome.count)
+        metrics.update(outcome.predictions, outcome.targets)
 
-    def _report(self, split: str) -> None:
+    def _meters(self, split: str) -> tuple[MeanMetric, MetricCollection]:
         loss, metrics = self.losses[split], self.metrics[split]
         assert isinstance(loss, MeanMetric)
         assert isinstance(metrics, MetricCollection)
+        return loss, metrics
+
+    def _report(self, split: str) -> None:
+        loss, metrics = self._meters(split)
         mean = loss.compute()
         values = {f"{split}/loss": mean, **metrics.compute(), **{f"{split}/{name}": value for name, value in self.derived_metrics(mean).items()}}
         loss.reset()
