@@ -1,10 +1,11 @@
-"""What can be said of a cell from the text of its file: no cell is imported and no plugin's code runs."""
+"""What can be said of a cell from the text of its file, importing neither cells nor plugins; or from its class, once there is one."""
 
 from __future__ import annotations
 
 import ast
 import importlib.machinery
 import importlib.util
+import inspect
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,16 +38,16 @@ def read_cells(file: Path, module: str, origin: str, only: str | None = None) ->
             continue
         names = [_literal_name(d) for d in node.decorator_list]
         names = [n for n in names if n] or ([node.name] if node.name == only else [])
-        summary, source = summary_and_source(ast.get_docstring(node) or "")
+        summary, source = _summary_and_source(ast.get_docstring(node) or "")
         infos += [CellInfo(n, f"{module}.{node.name}", origin, summary, source, _options(node)) for n in names]
     return infos
 
 
-def describe(name: str, location: str, origin: str, file: Path | None = None) -> CellInfo:
-    """The info of the class at `location` (module.Class), whose file may be given. What is wrong stands in its `error`."""
+def describe(name: str, location: str, origin: str) -> CellInfo:
+    """The info of the class at `location` (module.Class). What is wrong stands in its `error`."""
     module, _, attribute = location.rpartition(".")
     try:
-        file = file or _file(module)
+        file = _file(module)
         for info in read_cells(file, module, origin, attribute):
             if info.location == location:
                 return replace(info, name=name)
@@ -58,7 +59,23 @@ def describe(name: str, location: str, origin: str, file: Path | None = None) ->
     return CellInfo(name, location, origin, error=f"no class {attribute} in {file}")
 
 
-def summary_and_source(docstring: str) -> tuple[str, str]:
+def describe_class(name: str, location: str, origin: str, cls: type) -> CellInfo:
+    """The same of a class that is imported already: a notebook's, say, which has no file."""
+    summary, source = _summary_and_source(cls.__doc__ or "")
+    parameters = list(inspect.signature(cls).parameters.values())[2:]
+    named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    return CellInfo(name, location, origin, summary, source, {p.name: MISSING if p.default is p.empty else p.default for p in named})
+
+
+def package_folder(package: str) -> Path:
+    """Where an importable package lies. Raises ImportError when there is none of that name."""
+    folders = _find(package).submodule_search_locations
+    if not folders:
+        raise ImportError(f"{package!r} is a module, not a package")
+    return Path(next(iter(folders)))
+
+
+def _summary_and_source(docstring: str) -> tuple[str, str]:
     """A docstring's first line, and what stands after `Source:` up to a full stop at a line's end or an empty line."""
     lines = [line.strip() for line in docstring.splitlines()]
     summary = next((line for line in lines if line), "").rstrip(".")
@@ -71,14 +88,6 @@ def summary_and_source(docstring: str) -> tuple[str, str]:
                 rest.append(more)
             return summary, " ".join(rest).rstrip(".")
     return summary, ""
-
-
-def package_folder(package: str) -> Path:
-    """Where an importable package lies. Raises ImportError when there is none of that name."""
-    folders = _find(package).submodule_search_locations
-    if not folders:
-        raise ImportError(f"{package!r} is a module, not a package")
-    return Path(next(iter(folders)))
 
 
 def _file(module: str) -> Path:

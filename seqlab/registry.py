@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from seqlab.cell_text import CellInfo, describe, read_cells, summary_and_source
+from seqlab.cell_text import CellInfo, describe, describe_class, read_cells
 
 ENTRY_POINT_GROUP = "seqlab.cells"
 HOW_TO_ADD = f"Plugins add names through the entry-point group {ENTRY_POINT_GROUP!r}, a file through plugins=[FILE] cell=plugin cell.name=NAME."
@@ -161,12 +161,9 @@ def _info(name: str) -> CellInfo:
         return CellInfo(name, location, origin, error=f"claimed twice, by {both}")
     if name in _builtin():
         return _builtin()[name]
-    known = _registered.get(name)
-    if known is None:
-        return describe(name, location, origin)
-    if not Path(known.file).is_file():  # a notebook's cell: the class is all there is
-        return CellInfo(name, location, origin, *summary_and_source(known.cls.__doc__ or ""))
-    return replace(describe(name, known.location, origin, Path(known.file)), location=location)
+    if name in _registered:
+        return describe_class(name, location, origin, _registered[name].cls)
+    return describe(name, location, origin)
 
 
 def _load(name: str, location: str, origin: str) -> None:
