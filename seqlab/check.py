@@ -125,7 +125,11 @@ def table(title: str, results: Sequence[Result]) -> Table:
     for result in results:
         outcome = Text(result.outcome, style=COLOURS[result.outcome])
         rows.add_row(result.check, outcome, f"{1000 * result.seconds:.0f}", Text(properties[result.check], style="dim"))
-    rows.columns[0].no_wrap = True
+    for column in rows.columns:
+        column.no_wrap = True  # one line for each check: on a narrow terminal the property is cut, not the name
+    rows.columns[0].min_width = max(len(result.check) for result in results)
+    rows.columns[1].min_width = max(len(result.outcome) for result in results)
+    rows.columns[2].min_width = 5
     return rows
 
 

@@ -27,7 +27,7 @@ def check_executors_agree(factory: CellFactory) -> str:
     accepted, refused = split_executors(build(factory))
     for executor in accepted:
         _compare(factory, executor)
-    return "; ".join(refused)
+    return " ".join(refused)
 
 
 @isolated
@@ -53,7 +53,7 @@ def split_executors(cell: Cell) -> tuple[list[str], list[str]]:
         try:
             choose(cell, name)
         except ValueError as error:  # the refusal that `choose` promises
-            refused.append(str(error))
+            refused.append(f"not compared: {error}")
         else:
             accepted.append(name)
     return accepted, refused
