@@ -78,9 +78,10 @@ def role(name: str) -> str | None:
 class Initialise:
     """A way to start any cell: called with a cell, it sets the parameters in place and returns the cell. None leaves a role as the cell has it.
 
-    input, recurrent: glorot, orthogonal, identity, uniform, normal or zeros, for the weights of that role, each gate's
-    block for itself. bias: zeros, uniform or normal, for every bias. The scales multiply what the scheme gives: uniform is
-    then in ±scale, normal has that standard deviation, identity is scale · 1.
+    every: glorot, orthogonal, identity, uniform, normal or zeros, for every parameter with two axes, whatever its name: fits
+    any cell. input, recurrent: the same for the weights of that role, each gate's block for itself. bias: zeros, uniform or
+    normal, for every bias. The scales multiply what the scheme gives: uniform is then in ±scale, normal has that standard
+    deviation, identity is scale · 1.
     forget_bias: the bias of the gate that keeps the old state, as its pre-activation (R. Jozefowicz et al., 2015). A gate
     that keeps where it is closed, such as z of `gru`, gets −forget_bias.
     chrono: the longest time T_max, in steps, over which something must be remembered. The keeping gate's bias is
@@ -97,6 +98,8 @@ class Initialise:
         recurrent: str | None = None,
         bias: str | None = None,
         *,
+        every: str | None = None,
+        every_scale: float = 1.0,
         input_scale: float = 1.0,
         recurrent_scale: float = 1.0,
         bias_scale: float = 1.0,
@@ -104,6 +107,7 @@ class Initialise:
         chrono: float | None = None,
     ) -> None:
         for name, scheme, scale, known in (
+            ("every", every, every_scale, WEIGHT_SCHEMES),
             ("input", input, input_scale, WEIGHT_SCHEMES),
             ("recurrent", recurrent, recurrent_scale, WEIGHT_SCHEMES),
             ("bias", bias, bias_scale, BIAS_SCHEMES),
@@ -116,7 +120,7 @@ class Initialise:
             raise ValueError(f"forget_bias is {forget_bias} and chrono {chrono}; expected one of them, since both set the same bias.")
         if chrono is not None and not chrono >= 2:
             raise ValueError(f"chrono is {chrono}; expected the longest time to be remembered, at least 2 steps.")
-        self.schemes = {"input": (input, input_scale), "recurrent": (recurrent, recurrent_scale), "bias": (bias, bias_scale)}
+        self.schemes = {"every": (every, every_scale), "input": (input, input_scale), "recurrent": (recurrent, recurrent_scale), "bias": (bias, bias_scale)}
         self.forget_bias = forget_bias
         self.chrono = chrono
 
@@ -127,7 +131,7 @@ class Initialise:
         for name, (scheme, scale) in self.schemes.items():
             if scheme is None:
                 continue
-            chosen = [value for key, value in parameters.items() if role(key) == name]
+            chosen = [value for key, value in parameters.items() if (value.dim() == 2 if name == "every" else role(key) == name)]
             if not chosen:
                 raise ValueError(_missing(cell, f"{name} {scheme!r}", parameters))
             for parameter in chosen:

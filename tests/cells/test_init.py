@@ -83,6 +83,15 @@ def test_uniform_is_the_classic_start(name):
         assert weight.min() < 0 < weight.max()
 
 
+def test_every_weight_of_a_cell_with_names_of_its_own_is_reached():
+    lru = make_cell("lru", 20, 30)  # output_weight has no role
+    before = lru.nu.clone()
+    Initialise(every="uniform", every_scale=0.5)(lru)
+    for weight in (lru.input_weight, lru.output_weight, lru.skip_weight):
+        assert 0.48 < weight.abs().max() <= 0.5  # of at least 600 draws: missed with probability 0.96^600 = 2e-11
+    assert torch.equal(lru.nu, before)
+
+
 def test_normal_has_the_scale_as_its_deviation():
     cell = random_cell("lstm", 50, 50)
     Initialise(input="normal", input_scale=0.001, bias="uniform", bias_scale=0.1)(cell)
