@@ -27,6 +27,7 @@ from seqlab.loggers import Wandb
 from seqlab.metrics_file import MetricsFile
 from seqlab.show import console, metrics_table
 from seqlab.summary import summarise
+from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
 
@@ -43,47 +44,70 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | 
     check_device(config.trainer.accelerator)
     run_directory.claim(directory, OmegaConf.to_yaml(OmegaConf.create(resolved)), OmegaConf.to_yaml(overrides))
     try:
-        L.seed_everything(config.seed, verbose=False)
-        data = build_data(config)
-        for name, text in data.records().items():
-            run_directory.write(directory / name, text)
-        task = build_task(config, data.spec)
-        if config.ckpt_path is not None:
-            check_fits(read_checkpoint(Path(config.ckpt_path)), task, Path(config.ckpt_path))
-        trainer = build_trainer(config, resolved, directory)
+        data, task, trainer = build(config, resolved, directory)
     except BaseException:
         run_directory.release(directory)
         raise
-    record = next(c for c in trainer.callbacks if isinstance(c, Record))  # pyright: ignore[reportAttributeAccessIssue]
-    checkpoints = trainer.checkpoint_callback
-    best = checkpoints if config.test_best and isinstance(checkpoints, Checkpoints) else None
     status, tested = "failed", {}
     try:
-        fit_batches, test_batches = batches(data, config.overfit)
-        trainer.fit(task, ckpt_path=config.ckpt_path, weights_only=True, **fit_batches)
-        trainer.test(task, ckpt_path=(best.best_model_path if best else "") or None, weights_only=True, verbose=False, **test_batches)
-        tested = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        tested = fit_and_test(config, data, task, trainer)
         status = "finished"
     except Interrupted as stop:
         status = "interrupted"
-        raise KeyboardInterrupt(str(stop)) from stop
+        raise KeyboardInterrupt(f"interrupted at step {trainer.global_step}; what was trained is in {directory}.") from stop
     finally:
-        metrics = {**record.latest(), **(best.best_metrics if best else {}), **tested}
-        monitored = metrics.get(config.monitor)
-        summary = {"status": status, "metrics": metrics, "monitor": {"name": config.monitor, "value": monitored}}
-        summary["best_step"] = best.best_step if best else None
-        summary |= {"seconds": time.perf_counter() - started, **summarise(trainer, task, record), "seed": config.seed, "tags": resolved["tags"]}
-        run_directory.write_summary(directory, summary)
-        if record.training:
-            draw_learning_curve(directory / run_directory.CURVE, record.training, record.validation, best.best_step if best else None)
-        for logger in trainer.loggers:
-            if isinstance(logger, Wandb):
-                logger.close(status)
+        metrics = write_records(config, directory, task, trainer, {"status": status, "seconds": time.perf_counter() - started}, tested)
     for line in task.closing_lines(data):
         console.print(line, highlight=False)
     console.print(metrics_table(metrics))
     console.print(f"run directory: {directory}", highlight=False, soft_wrap=True)
-    return monitored
+    return metrics.get(config.monitor)
+
+
+def build(config: DictConfig, resolved: dict[str, Any], directory: Path) -> tuple[SequenceDataModule, Task, L.Trainer]:
+    """All that a run needs, so that what is wrong with a config is found before anything is trained."""
+    L.seed_everything(config.seed, verbose=False)
+    data = build_data(config)
+    for loader in (data.train_dataloader, data.val_dataloader):
+        loader()  # refuses an empty split
+    for name, text in data.records().items():
+        run_directory.write(directory / name, text)
+    task = build_task(config, data.spec)
+    if config.ckpt_path is not None:
+        check_fits(read_checkpoint(Path(config.ckpt_path)), task, Path(config.ckpt_path))
+    return data, task, build_trainer(config, resolved, directory)
+
+
+def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, trainer: L.Trainer) -> dict[str, float]:
+    """Train, then test the best checkpoint or, with test_best=false or without any validation, the last weights."""
+    fit_batches, test_batches = batches(data, config.overfit)
+    trainer.fit(task, ckpt_path=config.ckpt_path, weights_only=True, **fit_batches)
+    if trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:
+        log.warning("nothing was trained: the checkpoint is at the end of its training already. Raise trainer.max_epochs or trainer.max_steps.")
+    trainer.test(task, ckpt_path=best_path(config, trainer) or None, weights_only=True, verbose=False, **test_batches)
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+
+
+def write_records(config: DictConfig, directory: Path, task: Task, trainer: L.Trainer, run: dict[str, Any], tested: dict[str, float]) -> dict[str, float]:
+    """Write summary.json and learning_curve.png. Returns the metrics of the state that was tested."""
+    record = next(c for c in trainer.callbacks if isinstance(c, Record))  # pyright: ignore[reportAttributeAccessIssue]
+    best = trainer.checkpoint_callback if best_path(config, trainer) else None
+    metrics = {**record.latest(), **(best.best_metrics if isinstance(best, Checkpoints) else {}), **tested}
+    best_step = best.best_step if isinstance(best, Checkpoints) else None
+    chosen = {"monitor": config.monitor, "monitor_value": metrics.get(config.monitor), "best_step": best_step, "tested": "best" if best else "last"}
+    summary = {"metrics": metrics, **chosen, **run, **summarise(trainer, task, record), "seed": config.seed, "tags": list(config.tags)}
+    run_directory.write_summary(directory, summary)
+    if record.training:
+        draw_learning_curve(directory / run_directory.CURVE, record.training, record.validation, best_step)
+    for logger in trainer.loggers:
+        if isinstance(logger, Wandb):
+            logger.close(run["status"])
+    return metrics
+
+
+def best_path(config: DictConfig, trainer: L.Trainer) -> str:
+    """The file of the best checkpoint, or an empty string when the last weights are to be tested."""
+    return str(getattr(trainer.checkpoint_callback, "best_model_path", "")) if config.test_best else ""
 
 
 def batches(data: SequenceDataModule, overfit: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,10 +13,11 @@ from seqlab.tasks import Task
 
 
 class Record(L.Callback):
-    """Reports the mean training loss of the last `every` batches and the learning rate to all loggers.
+    """Reports the mean training loss of the last `every` batches, the learning rate and the norm of the gradient to all loggers.
 
-    The loss is that of the data, without penalties, as validation has it. Sums stay on the device; only a report waits
-    for them. The speed counts training with the loading of its batches, without validation and saving.
+    The loss is that of the data, without penalties, as validation has it. Rate and norm (before clipping) are those of
+    the last step. Sums stay on the device; only a report waits for them. The speed counts training with the loading of
+    its batches, without validation and saving.
     """
 
     def __init__(self, every: int = 100) -> None:
@@ -32,11 +33,13 @@ class Record(L.Callback):
         self._seconds = 0.0
         self._since: float | None = None  # when the clock was started, None while it stands
         self._last_step = 0
+        self._rate: torch.Tensor | float = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._last_step = trainer.global_step
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]  # here, since at the end of the step the schedule has moved on
         if self._since is None:
             self._since = time.perf_counter()
 
@@ -70,7 +73,7 @@ class Record(L.Callback):
             return
         mean = float(self._loss) / self._batches
         self.training.append((trainer.global_step, mean))
-        row = {"epoch": trainer.current_epoch, "train/loss": mean, "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"])}
+        row = {"epoch": trainer.current_epoch, "train/loss": mean, "learning_rate": float(self._rate)}
         if isinstance(trainer.lightning_module, Task) and trainer.lightning_module.gradient_norm is not None:
             row["gradient_norm"] = float(trainer.lightning_module.gradient_norm)
         for logger in trainer.loggers:
