@@ -6,7 +6,6 @@ import ast
 import importlib.machinery
 import importlib.util
 import inspect
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,17 +109,13 @@ def _imported_from(file: Path, module: str, attribute: str) -> str:
 
 
 def _find(module: str) -> importlib.machinery.ModuleSpec:
-    """Where a module lies, as importlib.util.find_spec says it, but without importing the packages above it."""
-    spec, folders = None, None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        name = ".".join(parts[:depth])
-        finders = (finder.find_spec(name, folders) for finder in sys.meta_path)  # an editable install may bring its own
-        spec = next((found for found in finders if found is not None), None)
-        if spec is None:
-            raise ImportError(f"no module named {name!r}")
-        folders = spec.submodule_search_locations
-    assert spec is not None
+    """Where a module lies. importlib.util.find_spec would import the packages above it."""
+    top, *inside = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for part in inside:
+        spec = spec and importlib.machinery.PathFinder.find_spec(part, spec.submodule_search_locations or [])
+    if spec is None:
+        raise ImportError(f"no module named {module!r}")
     return spec
 
 

@@ -31,6 +31,8 @@ def wrong_overrides(argv: Sequence[str]) -> list[str]:
         group = override.key_or_group
         if override.is_sweep_override() and not multirun:
             problems.append(f"{word} names several values, but this is one run. Add -m to run each, or write {group}=[…] for a list.")
+        elif group in options and override.type is OverrideType.CHANGE and override.value() is None:
+            problems.append(f"{word}: a group takes the name of an option; {group!r} has {', '.join(options[group])}.")
         elif group in options or group.startswith("hydra/"):
             wrong = [_unknown_option(group, name, options[group]) for name in _names(override) if name not in options.get(group, [name])]
             problems += [f"{word}: {message}" for message in wrong]

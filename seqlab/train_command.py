@@ -75,16 +75,20 @@ def main(argv: list[str]) -> int:
     except JobFailed as error:  # without a name in `failed`, it comes from another process
         say(COMMAND, f"failed: {', '.join(failed)}. The other jobs are complete." if failed else str(error))
         return 1
-    except CONFIG_ERRORS as error:
-        for message in wrong_overrides(argv) or [explain(error)]:
-            say(COMMAND, message)
-        return 2
-    except EXPECTED as error:
-        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error  # logging wraps what open() says
-        hint = " Choose another run directory with hydra.run.dir=DIR, for a sweep with hydra.sweep.dir=DIR." if isinstance(reason, OSError) else ""
-        say(COMMAND, f"{str(reason).rstrip('.')}.{hint}")
+    except OSError as error:
+        if isinstance(error, HydraException):  # MissingConfigException is both
+            return _wrong(argv, error)
+        say(COMMAND, f"{error}. Choose another run directory with hydra.run.dir=DIR, for a sweep with hydra.sweep.dir=DIR.")
         return 1
+    except (*CONFIG_ERRORS, ValueError, TypeError) as error:
+        return _wrong(argv, error)
     return 0
+
+
+def _wrong(argv: list[str], error: Exception) -> int:
+    for message in wrong_overrides(argv) or [explain(error)]:
+        say(COMMAND, message)
+    return 2
 
 
 def explain(error: BaseException) -> str:

@@ -1,6 +1,9 @@
+import copy
 import sys
 
 import pytest
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from seqlab import config, registry
 
@@ -13,6 +16,8 @@ def site(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     monkeypatch.setattr(registry, "_plugin_files", {})
+    Plugins.instance()  # first, as it puts Hydra's own configs into the store
+    monkeypatch.setattr(ConfigStore.instance(), "repo", copy.deepcopy(ConfigStore.instance().repo))
     modules = set(sys.modules)
 
     def forget():

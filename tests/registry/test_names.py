@@ -102,7 +102,7 @@ def test_an_entry_point_may_name_the_package_that_re_exports_the_class(site):
         ("raise RuntimeError('no licence')\n" + CELL.format(name="broken", cls="Leaky"), "broken:Leaky", "", "RuntimeError: no licence"),
         ("def f(:\n", "broken:Leaky", "SyntaxError", "SyntaxError"),
         ("x = 1\n", "broken:Leaky", "no class Leaky in", "has no attribute 'Leaky'"),
-        ("x = 1\n", "nowhere.at_all:Leaky", "no module named 'nowhere'", "No module named 'nowhere'"),
+        ("x = 1\n", "nowhere.at_all:Leaky", "no module named 'nowhere.at_all'", "No module named 'nowhere'"),
         ("Leaky = 3\n", "broken:Leaky", "no class Leaky in", "is 3; expected a subclass of seqlab.Cell"),
     ],
 )
