@@ -24,8 +24,8 @@ class Stack(SequenceModule):
     """Each part reads what the one below gives: layers, directions or stacks, of one cell or of different ones.
 
     dropout: between the parts, not after the last; a new mask for every step, or with `locked_dropout` one mask for the
-    whole sequence (Y. Gal and Z. Ghahramani, 2016). residual: x is added to y wherever a part keeps the width, and at
-    least one part has to. State leaves are 0.*, 1.*, ….
+    whole sequence (Y. Gal and Z. Ghahramani, 2016). residual: x, as it is before dropout, is added to y wherever a part keeps
+    the width, and at least one part has to. State leaves are 0.*, 1.*, ….
     """
 
     def __init__(self, parts: Items[SequenceModule], dropout: float = 0.0, residual: bool = False, locked_dropout: bool = False) -> None:
@@ -107,9 +107,7 @@ class Stack(SequenceModule):
             x = torch.where(lengths_to_mask(checked, x.shape[1])[..., None], x, 0.0)  # what is added stays zero in the padding
         final: State = {}
         for depth, (name, part) in enumerate(parts.items()):
-            if depth:
-                x = self._drop(x)
-            y, last = part(x, checked, take_prefix(name, state))
+            y, last = part(self._drop(x) if depth else x, checked, take_prefix(name, state))
             final |= add_prefix(name, last)
             x = x + y if self.residual and part.input_size == part.output_size else y
             checked = part.output_lengths(checked) if checked is not None else None
