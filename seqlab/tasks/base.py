@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as L
@@ -75,10 +75,11 @@ class Task(L.LightningModule, ABC):
 
     def predict(self, batch: Batch) -> Tensor:
         """The model's answers on a batch, in evaluation mode and without gradients."""
-        training = self.training
+        training, dtype = self.training, next(self.model.parameters()).dtype
+        inputs, targets = (part.to(dtype) if part.is_floating_point() else part for part in (batch.inputs, batch.targets))
         self.eval()
         with torch.no_grad():
-            predictions = self.outcome(batch).predictions
+            predictions = self.outcome(replace(batch, inputs=inputs, targets=targets)).predictions
         self.train(training)
         return predictions
 

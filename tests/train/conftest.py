@@ -1,0 +1,80 @@
+"""Runs of seqlab small enough for a test: the adder of 3 bits, a few batches, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from seqlab import train as training
+from seqlab.config import config_folder
+
+SMALL = [
+    "data.num_bits=3",
+    "data.num_pairs=24",
+    "data.batch_size=4",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "trainer.val_check_interval=1.0",
+    "callbacks.record.every=1",
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind: `value` is what train returned."""
+
+    directory: Path
+    value: float | None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.directory / "summary.json").read_text(encoding="utf-8"))
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        with open(self.directory / "metrics.csv", encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def column(self, name: str) -> list[float]:
+        """The values of a column of metrics.csv, rows without one left out."""
+        return [float(row[name]) for row in self.rows if row.get(name)]
+
+    def checkpoint(self, name: str) -> dict[str, Any]:
+        return torch.load(self.directory / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def small_config(*overrides: str) -> DictConfig:
+    """The config of `seqlab train`, small, with overrides."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return compose("train", [*SMALL, *overrides])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads only get into each other's way at these sizes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Run]:
+    """run("key=value", …) trains in a directory of its own."""
+    training.quiet_libraries()
+    runs = []
+
+    def start(*overrides: str, directory: Path | None = None) -> Run:
+        runs.append(directory or tmp_path / f"run{len(runs)}")
+        return Run(runs[-1], training.train(small_config(*overrides), runs[-1], list(overrides)))
+
+    return start
