@@ -26,7 +26,7 @@ def native(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     weights = cell.native_weights()
     assert not isinstance(weights, str)
     keys = ["h", "c"] if weights.kind == "lstm" else ["h"]
-    hidden = [inputs.state[key][None] for key in keys]
+    hidden = [inputs.state[key][None].contiguous() for key in keys]  # a learned state comes expanded, which cuDNN refuses
     flat = [w for w in weights[1:] if w is not None]
     has_biases = weights.input_bias is not None
     kernel = _KERNELS[weights.kind]
