@@ -63,6 +63,7 @@ class GradientRecord(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.steps and self.steps[-1] != trainer.global_step:
+            self._left_out -= trainer.global_step % self.every == 0  # the last is never left out
             self._probe(trainer, pl_module)
         self._write()
         if self.steps:

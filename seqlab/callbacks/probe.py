@@ -51,10 +51,11 @@ def probe(task: Task, batch: Batch) -> Reading:
 
     batch: what `fresh_rows` gives, on the task's device.
     """
-    names = [name for name, _ in task.model.named_parameters()]  # of the original: tracing adds a level
+    originals = list(task.model.named_parameters())  # tracing adds a level to the names of the copy
     devices = [task.device] if task.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad(), _unsaid():
         shadow = double_copy(task)
+        shadow.model.requires_grad_()  # through frozen parameters the gradient flows all the same
         traces = {place(name): _Trace(layer) for name, layer in shadow.model.named_modules() if isinstance(layer, Layer)}
         _note_direction(shadow.model, False, {trace.layer: trace for trace in traces.values()})
         loss = shadow.outcome(batch).loss
@@ -64,7 +65,7 @@ def probe(task: Task, batch: Batch) -> Reading:
     return Reading(
         loss=loss.item(),
         states=states,
-        parameters={name: _norm(p) for name, p in zip(names, shadow.model.parameters(), strict=True) if p.requires_grad},
+        parameters={name: _norm(p) for (name, original), p in zip(originals, shadow.model.parameters(), strict=True) if original.requires_grad},
         saturation={f"{name}.{label}": share for name, trace in traces.items() for label, share in trace.watch.shares().items()},
         dead={name: trace.dead() for name, trace in traces.items()},
         mean={name: float(means.mean()) for name, means in units.items()},
@@ -115,8 +116,6 @@ class TracedCell(WrapperCell):
         for leaf in kept.values():
             if leaf.requires_grad:
                 leaf.retain_grad()
-            else:
-                leaf.requires_grad_()
         self.states.append(kept)
         return (new[self.output_key] if self.output_key in kept else y), new
 
@@ -136,11 +135,13 @@ class _Trace:
         layer.register_forward_pre_hook(self._begin, with_kwargs=True)
         layer.register_forward_hook(self._end)
 
-    def _begin(self, layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        lengths = args[1] if len(args) > 1 else kwargs.get("lengths")
-        self.lengths = None if lengths is None else torch.as_tensor(lengths, device=args[0].device)
+    def _begin(self, layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        x, *others = args
+        lengths = others[0] if others else kwargs.get("lengths")
+        self.lengths = None if lengths is None else torch.as_tensor(lengths, device=x.device)
         self.cell.states.clear()
         self.watch.begin(self.lengths)
+        return (x if x.requires_grad else x.detach().requires_grad_(), *others), kwargs  # a cell without parameters has a gradient too
 
     def _end(self, layer: nn.Module, args: Any, output: tuple[Tensor, State]) -> None:
         self.y = output[0].detach()
