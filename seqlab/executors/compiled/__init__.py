@@ -20,6 +20,7 @@ from torch import Tensor
 from seqlab.cells.base import Cell, State
 from seqlab.executors.compiled.function import call
 from seqlab.executors.compiled.plan import plan_for, why_no_compiler
+from seqlab.executors.compiled.products import LinearOnDriver
 from seqlab.executors.compiled.request import CannotCompile, Request
 from seqlab.executors.sequence import Sequence
 
@@ -28,14 +29,16 @@ __all__ = ["CannotCompile", "compiled", "why_no_compiler"]
 
 def compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     """y (T, B, O) and the final state. Raises CannotCompile with what in the cell prevents it."""
-    p = cell.project(inputs.x)
+    drawn = cell.draw_masks(inputs.x.shape[1])
+    with LinearOnDriver():
+        p = cell.project(inputs.x)
     request = Request(
         cell=cell,
         p=p if isinstance(p, tuple) else (p,),
         tuple_p=isinstance(p, tuple),
         weights={**dict(cell.named_parameters()), **dict(cell.named_buffers())},
         state=inputs.state,
-        drawn=cell.draw_masks(inputs.x.shape[1]),
+        drawn=drawn,
         mask=inputs.mask,
     )
     return call(plan_for(request), request)

@@ -14,6 +14,7 @@ from torch import Tensor
 from seqlab.executors.compiled.deferral import defer_weight_gradients, hoist_constants, settle
 from seqlab.executors.compiled.driver import compiler, driver
 from seqlab.executors.compiled.partition import partition
+from seqlab.executors.compiled.products import use_driver
 from seqlab.executors.compiled.program import Program
 from seqlab.executors.compiled.request import CannotCompile, Request
 from seqlab.executors.compiled.trace import trace
@@ -38,6 +39,7 @@ class Plan:
         joint = trace(request)
         self._prologue = hoist_constants(joint)
         self._epilogue = defer_weight_gradients(joint)
+        use_driver(self._epilogue.module)
         self.held = [node is None for node in joint.new]
         self.weights = self._epilogue.weights
         ahead, back = partition(joint, self._epilogue)

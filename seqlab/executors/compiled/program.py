@@ -16,7 +16,7 @@ from seqlab.executors.compiled.driver import Chunk, driver
 from seqlab.executors.compiled.inductor import STEP, Compiled, compile_graph
 from seqlab.executors.compiled.partition import StepGraph
 from seqlab.executors.compiled.slots import Slot, concrete, evaluate
-from seqlab.executors.compiled.tape import NotRecordable, Tape, record
+from seqlab.executors.compiled.tape import NotRecordable, Tape, Weight, record
 from seqlab.executors.compiled.trace import Joint, Place
 
 _log = logging.getLogger("seqlab")
@@ -74,17 +74,25 @@ class Program:
                 else torch.empty_strided(concrete(value.shape, rows), concrete(value.stride(), rows), dtype=value.dtype)
                 for place, value in zip(self.graph.inputs, self.values, strict=True)
             ]
-            self.tapes[rows] = record(self.compiled, inputs)
+            self.tapes[rows] = record(self.compiled, inputs, [place[0] == "constant" for place in self.graph.inputs])
         return self.tapes[rows]
 
     def _replay(self, parts: list[tuple[int, int, Tape]], slots: dict[Place, Slot], into: list[Slot], steps: int, reverse: bool) -> None:
         chunks, kept = [], []
+        packed: dict[Weight, Tensor] = {}
         for first, _, tape in parts:
             base, stride, swing = (array("q", bytes(8 * tape.buffers)) for _ in range(3))
             where = [slots.get(place) for place in self.graph.inputs]
             for number, slot in [*enumerate(where), *zip(tape.outputs, into, strict=True)]:
                 if slot is not None:  # a size has no memory: it is a constant of the tape
                     base[number], stride[number], swing[number] = slot.binding(first)
+            for number, weight in tape.packed.items():
+                if weight not in packed:
+                    source = slots[self.graph.inputs[weight.source]].tensor
+                    packed[weight] = driver().pack(
+                        source.as_strided(weight.shape, weight.stride, source.storage_offset() + weight.offset // source.element_size())
+                    )
+                base[number] = packed[weight].data_ptr()
             scratch = torch.empty(sum(_aligned(size) for size in tape.temporaries.values()) + 64, dtype=torch.uint8)
             address = _aligned(scratch.data_ptr())
             for number, size in tape.temporaries.items():

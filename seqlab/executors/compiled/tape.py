@@ -11,16 +11,15 @@ import ctypes
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seqlab.executors.compiled.driver import driver
 from seqlab.executors.compiled.inductor import Compiled, wrapper_of
 
-KERNEL, PRODUCT, COPY = 0, 1, 2
+KERNEL, PRODUCT, PACKED, COPY = 0, 1, 2, 3  # as in driver.cpp
 MAX_ARGUMENTS = 64
 
 
@@ -28,28 +27,44 @@ class NotRecordable(Exception):
     """The step does something that is neither a kernel, a product nor an allocation; the message says what."""
 
 
+class Weight(NamedTuple):
+    """A matrix (rows, columns) that is the same at every step: where it lies in which input, strides in numbers."""
+
+    source: int
+    offset: int
+    shape: tuple[int, int]
+    stride: tuple[int, int]
+
+
 @dataclass
 class Tape:
     """program for the driver; buffers are numbered inputs first, then outputs and temporaries in order of allocation.
 
-    outputs: the number of each output's buffer. temporaries: {number: bytes}.
+    outputs: the number of each output's buffer. temporaries: {number: bytes}. packed: {number: the weight that is packed
+    into this buffer before the first step}.
     """
 
     program: array[int]
     buffers: int
     outputs: list[int]
     temporaries: dict[int, int]
+    packed: dict[int, Weight]
     kernels: list[Any] = field(default_factory=list)  # keeps the libraries loaded
 
 
-def record(compiled: Compiled, inputs: list[Any]) -> Tape:
-    """Run the wrapper once on `inputs` (tensors and integers) and return its tape. Raises NotRecordable."""
-    return _Recorder(inputs).record(compiled)
+def record(compiled: Compiled, inputs: list[Any], constant: list[bool]) -> Tape:
+    """Run the wrapper once on `inputs` (tensors and integers) and return its tape. Raises NotRecordable.
+
+    constant: which inputs are the same at every step, so that products may read them packed.
+    """
+    return _Recorder(inputs, constant).record(compiled)
 
 
 class _Recorder:
-    def __init__(self, inputs: list[Any]) -> None:
+    def __init__(self, inputs: list[Any], constant: list[bool]) -> None:
         self.inputs = inputs
+        self.constant = constant
+        self.packed: dict[int, Weight] = {}
         self.program: array[int] = array("q")
         self.number: dict[int, int] = {}  # address of a storage -> number of its buffer
         self.sizes: list[int] = []
@@ -74,8 +89,8 @@ class _Recorder:
         finally:
             names.update(original)
         numbers = [self._output(output) for output in outputs]
-        temporaries = {n: size for n, size in enumerate(self.sizes) if n >= len(self.inputs) and n not in numbers}
-        return Tape(self.program, len(self.sizes), numbers, temporaries, self.kept[len(self.inputs) :])
+        temporaries = {n: size for n, size in enumerate(self.sizes) if n >= len(self.inputs) and n not in numbers and n not in self.packed}
+        return Tape(self.program, len(self.sizes), numbers, temporaries, self.packed, self.kept[len(self.inputs) :])
 
     def _buffer(self, tensor: Tensor) -> Tensor:
         self.number[tensor.untyped_storage().data_ptr()] = len(self.sizes)
@@ -93,8 +108,21 @@ class _Recorder:
             raise NotRecordable("it reads a tensor from outside the step")
         return number, tensor.storage_offset() * tensor.element_size()
 
-    def emit(self, operation: int, words: list[int]) -> None:
-        self.program.extend([operation, len(words) + 2, *words])
+    def pack(self, weight: Tensor) -> int | None:
+        """The number of a buffer with the weight packed, or None when it changes from step to step."""
+        source, offset = self.where(weight)
+        if source >= len(self.inputs) or not self.constant[source]:
+            return None
+        wanted = Weight(source, offset, tuple(weight.shape), tuple(weight.stride()))
+        for number, known in self.packed.items():
+            if known == wanted:
+                return number
+        self.sizes.append(0)
+        self.packed[len(self.sizes) - 1] = wanted
+        return len(self.sizes) - 1
+
+    def emit(self, operation: int, words: list[int], wide: bool = False) -> None:
+        self.program.extend([operation, len(words) + 3, int(wide), *words])
 
     def _kernel(self, function: Callable[..., None]) -> Callable[..., None]:
         library = ctypes.CDLL(function.__self__.__file__)  # type: ignore[attr-defined]
@@ -164,25 +192,17 @@ class _Products:
     def _product(self, a: Tensor, b: Tensor, out: Tensor, accumulate: bool = False) -> None:
         if out.dtype not in (torch.float32, torch.float64):
             raise NotRecordable(f"it multiplies matrices of {out.dtype}")
-        if not driver().has_blas:
-            raise NotRecordable("this build of torch exports no BLAS")
-        where, size = self.recorder.where, out.element_size()
-        (ta, lda), (tb, ldb), (tc, ldc) = _layout(a), _layout(b), _layout(out)
-        if tc:
+        if out.stride(-1) != 1 and out.shape[-1] != 1:
             raise NotRecordable("it multiplies into a transposed matrix")
-        batch = [out.shape[0], a.stride(0) * size, b.stride(0) * size, out.stride(0) * size] if out.dim() == 3 else [1, 0, 0, 0]
-        words = [int(out.dtype == torch.float64), ta, tb, a.shape[-2], b.shape[-1], a.shape[-1]]
-        self.recorder.emit(PRODUCT, [*words, *where(a), lda, *where(b), ldb, *where(out), ldc, int(accumulate), *batch])
-
-
-def _layout(matrix: Tensor) -> tuple[int, int]:
-    """(is it transposed, leading dimension)."""
-    (rows, columns), (down, across) = matrix.shape[-2:], matrix.stride()[-2:]
-    if (across == 1 or columns == 1) and (down >= columns or rows == 1):
-        return 0, max(down if rows > 1 else columns, columns)
-    if (down == 1 or rows == 1) and (across >= rows or columns == 1):
-        return 1, max(across if columns > 1 else rows, rows)
-    raise NotRecordable(f"it multiplies a matrix with strides {matrix.stride()}")
+        where, wide = self.recorder.where, out.dtype == torch.float64
+        (m, k), n = a.shape[-2:], b.shape[-1]
+        left, right, target = [*where(a), *a.stride()[-2:]], [*where(b), *b.stride()[-2:]], [*where(out), out.stride(-2)]
+        packed = self.recorder.pack(b) if out.dim() == 2 else None
+        if packed is not None:
+            self.recorder.emit(PACKED, [m, n, k, *left, packed, *target, int(accumulate)], wide)
+            return
+        many = [out.shape[0], *(matrix.stride(0) * out.element_size() for matrix in (a, b, out))] if out.dim() == 3 else [1, 0, 0, 0]
+        self.recorder.emit(PRODUCT, [m, n, k, *left, *right, *target, int(accumulate), *many], wide)
 
 
 def _allocated(size: tuple[int, ...], stride: tuple[int, ...], dtype: torch.dtype) -> Tensor:
