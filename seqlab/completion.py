@@ -92,7 +92,8 @@ def _overrides(word: str, before: list[str]) -> Iterator[str]:
     if word in options:
         yield f"{word}."
     chosen = {group: re.split(r"[\[\],]+", value) for group, equals, value in (w.partition("=") for w in before) if equals}
-    files = ["train", *(f"{group}/{option}" for group, names in options.items() for option in chosen.get(group, names))]
+    sources = {group: names for group, names in options.items() if group != "experiment"}  # which only overrides what others have
+    files = ["train", *(f"{group}/{option}" for group, names in sources.items() for option in chosen.get(group, names))]
     keys = {key for file in files for key in _keys(file) if key.startswith(word)}
     yield from (f"{key}=" for key in keys if key not in options and ("." in word or "." not in key))
 

@@ -21,6 +21,7 @@ def wrong_overrides(argv: Sequence[str]) -> list[str]:
     """One message for each override that names an unknown group, option or key, or cannot be read; Hydra's grammar."""
     options = groups()
     multirun = bool({"-m", "--multirun"} & set(argv))
+    folders = {"--config-dir", "-cd"} & set(argv) or any("hydra.searchpath=" in word for word in argv)
     problems, choices, values = [], [], []
     for word in _overrides(argv):
         try:
@@ -34,9 +35,12 @@ def wrong_overrides(argv: Sequence[str]) -> list[str]:
         elif group in options and override.type is OverrideType.CHANGE and override.value() is None:
             problems.append(f"{word}: a group takes the name of an option; {group!r} has {', '.join(options[group])}.")
         elif group in options or group.startswith("hydra/"):
-            wrong = [_unknown_option(group, name, options[group]) for name in _names(override) if name not in options.get(group, [name])]
+            asked = [] if folders else _names(override)  # in folders of the caller's own anything may be
+            wrong = [_unknown_option(group, name, options[group]) for name in asked if name not in options.get(group, [name])]
             problems += [f"{word}: {message}" for message in wrong]
             choices += [] if wrong else [_first(override)]
+        elif group == "hydra.searchpath":
+            choices.append(word)
         elif override.type is OverrideType.CHANGE:
             values.append(override)
     try:
