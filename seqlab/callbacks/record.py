@@ -33,6 +33,7 @@ class Record(L.Callback):
         self._seconds = 0.0
         self._since: float | None = None  # when the clock was started, None while it stands
         self._last_step = 0
+        self._reported_step = 0
         self._rate: torch.Tensor | float = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -47,7 +48,7 @@ class Record(L.Callback):
         self._loss = self._loss + outputs["data_loss"]
         self._batches += 1
         self._tokens += batch.inputs.shape[:2].numel() if batch.lengths is None else batch.lengths.sum()
-        if self._batches >= self.every:
+        if self._batches >= self.every and trainer.global_step != self._reported_step:  # between steps there is none to report it at
             self.report(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -78,7 +79,7 @@ class Record(L.Callback):
             row["gradient_norm"] = float(trainer.lightning_module.gradient_norm)
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step)
-        self._loss, self._batches = 0.0, 0
+        self._loss, self._batches, self._reported_step = 0.0, 0, trainer.global_step
 
     def latest(self) -> dict[str, float]:
         """What was reported last: the training loss and each validation metric."""

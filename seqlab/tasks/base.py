@@ -105,7 +105,7 @@ class Task(L.LightningModule, ABC):
     def _check_finite(self, what: str, value: Tensor) -> None:
         if not math.isfinite(value.item()):
             raise FloatingPointError(
-                f"the {what} is {value.item()} at step {self.global_step + 1}; expected a finite number. The weights were not changed. "
+                f"the training {what} is {value.item()} at step {self.global_step + 1}; expected a finite number. The weights were not changed. "
                 "Lower the learning rate, clip gradients (trainer.gradient_clip_val=1), or look for bad inputs."
             )
 
