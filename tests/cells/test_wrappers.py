@@ -1,5 +1,6 @@
 """Cells that hold a cell: what each does to one step, that all are off in evaluation, and that they nest over any cell."""
 
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
-from seqlab import Cell, Layer, Stack
+from seqlab import Cell, Layer, Stack, make_cell
 from seqlab.cells.output_norm import OutputNorm
 from seqlab.cells.variational_dropout import VariationalDropout
 from seqlab.cells.weight_drop import WeightDrop
 from seqlab.cells.zoneout import Zoneout
 from seqlab.registry import list_cells
+from seqlab.testing import QUICK_CHECKS, parametrize_cells
 from tests.cells.instances import random_cell, random_state
 
 NAMES = [info.name for info in list_cells() if info.origin == "seqlab"]
@@ -280,6 +282,17 @@ def nest(cell, order):
     for name in order:
         cell = WRAPPERS[name](cell)
     return cell
+
+
+@parametrize_cells(
+    {
+        **{f"{name} around lstm": partial(lambda name: nest(make_cell("lstm", 3, 4), [name]), name) for name in WRAPPERS},
+        "all around lru": lambda: nest(make_cell("lru", 3, 4), WRAPPERS),
+    },
+    checks=QUICK_CHECKS,
+)
+def test_conformance(check):
+    check()
 
 
 @pytest.mark.parametrize("name", NAMES)
