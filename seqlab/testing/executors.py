@@ -38,7 +38,7 @@ def check_compiled_agrees(factory: CellFactory) -> str:
     try:
         choose(build(factory), "compiled")
         _compare(factory, "compiled")
-        check_carry(factory, "compiled")
+        expect_carry_kept(factory, "compiled")
     except CannotCompile as error:
         return f"not compared: {error}"
     return ""
@@ -71,7 +71,7 @@ def _compare(factory: CellFactory, executor: str) -> None:
             expect_same(found, expected, how, "as on 'loop'", "The step is the definition: repair the executor, or what the cell tells it.")
 
 
-def check_carry(factory: CellFactory, executor: str) -> None:
+def expect_carry_kept(factory: CellFactory, executor: str) -> None:
     """Raise Nonconforming unless the state keeps its dtype under autocast, and all values and gradients are finite."""
     cell = build(factory)
     x, state = example(cell, 2, 4), reached_state(cell, 2)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqlab.cells.base import Cell
-from seqlab.testing.executors import check_carry, split_executors
+from seqlab.testing.executors import expect_carry_kept, split_executors
 from seqlab.testing.observe import CellFactory, build, example, isolated, layer_of, observe, over, project_and_step, reached_state
 from seqlab.testing.verdict import TOLERANCE, Nonconforming, expect_finite, expect_same
 
@@ -42,7 +42,10 @@ def check_dtypes(factory: CellFactory) -> str:
 
 
 def _check_float64_is_exact(cell: Cell) -> None:
-    """A cast to float32 on the way rounds small changes of x away: the slopes over two step widths then disagree."""
+    """A cast to float32 on the way rounds small changes of x away: the slopes over two step widths then disagree.
+
+    They do in most entries of y; a kink (of relu, say) between the two widths moves a few.
+    """
     x = example(cell, 2, 4)
     direction = example(cell, 2, 4, seed=9)
 
@@ -51,13 +54,18 @@ def _check_float64_is_exact(cell: Cell) -> None:
             ahead, back = (layer_of(cell)(x + sign * width * direction)[0] for sign in (1, -1))
         return (ahead - back) / (2 * width)
 
-    advice = "Cast to no fixed dtype on the way: no .float(), no dtype=torch.float32."
-    expect_same({"output": slope(1e-7)}, {"output": slope(1e-5)}, "per change of x by 1e-7 in float64", "as per change by 1e-5", advice, 1e-3)
+    narrow, wide = slope(1e-7), slope(1e-5)
+    share = float(((narrow - wide).abs() > 1e-3 * wide.abs().max()).double().mean())
+    if share > 0.5:
+        raise Nonconforming(
+            f"y in float64 answers to changes of x by 1e-7 otherwise than to changes by 1e-5 in {share:.0%} of its entries; expected the same slope. "
+            "Cast to no narrower dtype on the way: no .float(), no dtype=torch.float32."
+        )
 
 
 @isolated
 def check_autocast(factory: CellFactory) -> str:
     """Under autocast to bfloat16 the state keeps its dtype from call to call, and all gradients are finite."""
     for executor in ("loop", *split_executors(build(factory))[0]):
-        check_carry(factory, executor)
+        expect_carry_kept(factory, executor)
     return ""

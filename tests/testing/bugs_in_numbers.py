@@ -114,7 +114,7 @@ class CastsToFloat32(Sound):
         return h.float(), {**new, "h": h.float()}
 
 
-@seen_by("check_dtypes", "per change of x by 1e-7")
+@seen_by("check_dtypes", "to changes of x by 1e-7")
 class RoundsToFloat32(Sound):
     def project(self, x: Tensor) -> Any:
         return super().project(x).float().to(x.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import seqlab.testing
 from seqlab import make_cell
 from seqlab.cells.base import State
 from seqlab.cells.zoneout import Zoneout
@@ -30,6 +33,12 @@ def test_results_come_in_the_order_of_the_checks() -> None:
     assert [result.check for result in results] == [check.__name__ for check in QUICK_CHECKS]
     assert all(result.outcome == "passed" and result.ok and result.seconds > 0 for result in results)
     assert len(CHECKS) == len(QUICK_CHECKS) + 1
+
+
+def test_no_check_is_forgotten() -> None:
+    modules = [importlib.import_module(module.name) for module in pkgutil.iter_modules(seqlab.testing.__path__, "seqlab.testing.")]
+    found = {name for module in modules for name in vars(module) if name.startswith("check_")}
+    assert found - {"check_cell"} == {check.__name__ for check in CHECKS}
 
 
 def test_a_check_called_by_itself_raises_with_the_reason() -> None:
