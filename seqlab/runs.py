@@ -13,14 +13,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from seqlab import run_directory
 from seqlab.build import build_task
 from seqlab.checkpoint import check_fits, read_checkpoint
 from seqlab.config import configs
 from seqlab.data.base import SPEC, DataSpec
-from seqlab.registry import unknown
 from seqlab.tasks import Task
+
+MODEL_GROUPS = ("frontend", "encoder", "head", "task", "optimizer", "schedule")  # what `build_task` instantiates
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def load_run(directory: Path, checkpoint: str = "best", plugins: Sequence[str] =
     or of another model.
     """
     config, spec = read_config(directory), read_spec(directory)
-    check_targets(config, directory / run_directory.CONFIG)
+    check_targets(config, MODEL_GROUPS, directory / run_directory.CONFIG)
     check_plugins(config, plugins)
     task = build_task(config, spec)
     path = directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt"
@@ -57,12 +59,13 @@ def read_config(directory: Path) -> DictConfig:
         reason = "does not exist" if not directory.is_dir() else f"has no {run_directory.CONFIG}"
         raise ValueError(f"run directory {directory} {reason}; expected a directory that `seqlab train` made. Its path is the last line of a training run.")
     try:
-        config = OmegaConf.load(path)
-    except (OSError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:
+        config: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}. Restore the file.") from error
-    if not isinstance(config, DictConfig):
-        raise ValueError(f"{path} holds a {type(config).__name__}; expected the config of a run, a mapping.")
-    return config
+    missing = [key for key in (*MODEL_GROUPS, "plugins") if not isinstance(config, dict) or key not in config]
+    if missing:
+        raise ValueError(f"{path} has no {', '.join(missing)}; expected the config of a run, whole. Restore the file.")
+    return OmegaConf.create(config)
 
 
 def read_spec(directory: Path) -> DataSpec:
@@ -73,12 +76,17 @@ def read_spec(directory: Path) -> DataSpec:
     return DataSpec.from_json(path.read_text(encoding="utf-8"))
 
 
-def check_targets(config: DictConfig, path: Path) -> None:
-    """Raise ValueError unless each `_target_` of the config stands, letter for letter, in a config that is installed."""
+def check_targets(config: DictConfig, groups: Sequence[str], path: Path) -> None:
+    """Raise ValueError unless each `_target_` in these groups stands, letter for letter, in a config that is installed."""
     known = {target for files in configs().values() for file, _ in files for target in targets(OmegaConf.to_container(OmegaConf.load(file)))}
-    for target in targets(OmegaConf.to_container(config)):
-        if target not in known:
-            raise ValueError(f"{path}: {unknown('target', str(target), sorted(known), 'A config of a run may only name what an installed config names.')}")
+    plain: Any = OmegaConf.to_container(config)
+    for group in groups:
+        for target in targets(plain[group]):
+            if target not in known:
+                raise ValueError(
+                    f"{path} names {target!r} under {group}; expected what a config of seqlab or of an installed plugin names, "
+                    "since naming a function here is running it. Install the plugin that the run was made with."
+                )
 
 
 def targets(node: Any) -> Iterator[Any]:
@@ -94,6 +102,6 @@ def targets(node: Any) -> Iterator[Any]:
 def check_plugins(config: DictConfig, allowed: Sequence[str]) -> None:
     """Raise ValueError when the config names a plugin file that the caller has not allowed."""
     trusted = {Path(file).expanduser().resolve() for file in allowed}
-    foreign = [file for file in config.get("plugins", []) if Path(file).expanduser().resolve() not in trusted]
+    foreign = [file for file in config.plugins if Path(file).expanduser().resolve() not in trusted]
     if foreign:
         raise ValueError(f"the run was trained with the plugin files {foreign}; they are imported only when you name them: plugins=[{','.join(foreign)}].")
