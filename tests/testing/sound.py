@@ -46,3 +46,34 @@ def seen_by(check: str, message: str) -> Any:
         return cls
 
     return note
+
+
+class Unusual(Sound):
+    """All that the contract allows and few cells do: a learned initial state, a leaf that never changes, one that counts in
+    whole numbers, several parts of p with noise among them, a mask drawn for each call, y that is no leaf."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output_key = None
+        self.state_shapes |= {"memory": (2, 2), "age": ()}
+        self.start = nn.Parameter(torch.randn(4))
+        self.recall = nn.Parameter(torch.randn(2, 2))
+
+    def initial_state(self, batch_size: int) -> State:
+        start = self.start.expand(batch_size, 4)
+        memory = self.recall.expand(batch_size, 2, 2)
+        return {"h": start, "c": torch.zeros_like(start), "memory": memory, "age": torch.zeros(batch_size, dtype=torch.int64)}
+
+    def project(self, x: Tensor) -> Any:
+        p = super().project(x)
+        keep = torch.rand_like(p[..., :1]) > 0.5 if self.training else torch.ones_like(p[..., :1], dtype=torch.bool)
+        return p, keep
+
+    def draw_masks(self, batch_size: int) -> State:
+        return {"mask": nn.functional.dropout(torch.ones_like(self.bias[:4]).expand(batch_size, 4), 0.5, self.training)}
+
+    def step(self, p: Any, state: State) -> tuple[Tensor, State]:
+        p, keep = p
+        h, new = super().step(p * keep, {**state, "h": state["h"] * state["mask"]})
+        y = h + state["memory"].flatten(1) / (1 + state["age"][:, None])
+        return y, {**new, "memory": state["memory"], "age": state["age"] + 1}

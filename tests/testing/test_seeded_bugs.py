@@ -7,7 +7,7 @@ import pytest
 from seqlab.cells.base import Cell
 from seqlab.testing import QUICK_CHECKS, check_cell
 from tests.testing import bugs_in_numbers, bugs_in_steps
-from tests.testing.sound import BUGS, Sound
+from tests.testing.sound import BUGS, Sound, Unusual
 
 assert bugs_in_numbers, bugs_in_steps  # importing them fills BUGS
 BY_NAME = {check.__name__: check for check in QUICK_CHECKS}
@@ -20,8 +20,9 @@ def test_the_check_named_for_the_bug_sees_it(cls: type[Cell], check: str, messag
     assert message in result.reason
 
 
-def test_a_sound_cell_passes() -> None:
-    assert [(result.check, result.reason) for result in check_cell(Sound, checks=QUICK_CHECKS) if not result.ok] == []
+@pytest.mark.parametrize("cls", [Sound, Unusual])
+def test_a_sound_cell_passes(cls: type[Cell]) -> None:
+    assert [(result.check, result.reason) for result in check_cell(cls, checks=QUICK_CHECKS) if not result.ok] == []
 
 
 def test_every_check_sees_a_bug() -> None:
