@@ -86,7 +86,7 @@ class Initialise:
     that keeps where it is closed, such as z of `gru`, gets −forget_bias.
     chrono: the longest time T_max, in steps, over which something must be remembered. The keeping gate's bias is
     log U(1, T_max − 1) for each unit, so that the times it forgets in are spread up to T_max; an input gate of its own gets
-    the negative (C. Tallec and Y. Ollivier, 2018, "Can recurrent neural networks warp time?", eq. 16).
+    the negative (C. Tallec and Y. Ollivier, 2018, "Can recurrent neural networks warp time?", arXiv 1804.11188).
 
     Raises ValueError for an unknown scheme, for values that do not go together, and, when called, for whatever was asked for
     that the cell does not have.

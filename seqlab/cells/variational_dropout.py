@@ -17,8 +17,9 @@ class VariationalDropout(WrapperCell):
     ŝ_{t−1} = m ⊙ s_{t−1},  m_j = 0 with probability `rate`, else 1 / (1 − rate);  m = 1 in evaluation
     One mask for each row, drawn anew for every call and never carried on with the state.
 
-    Source: Y. Gal and Z. Ghahramani, 2016, "A theoretically grounded application of dropout in recurrent neural networks", eq. 7.
-    Same as the `recurrent_dropout` of Keras' LSTM, with one mask for all gates. Dropout on x is a layer's matter (`locked_dropout` of Stack).
+    Source: Y. Gal and Z. Ghahramani, 2016, "A theoretically grounded application of dropout in recurrent neural networks",
+    arXiv 1512.05287, section 4.
+    Same as the `recurrent_dropout` of LSTM in Keras 3. Dropout on x is a layer's matter (`locked_dropout` of Stack).
     leaves: what the mask acts on. By default the leaf that y is, looked for through the wrappers; all floating leaves of
     a cell whose y is no leaf.
     rescale: False leaves out the factor 1 / (1 − rate), so that a kept unit is read as it is. The paper's cells read h only

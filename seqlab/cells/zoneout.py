@@ -19,7 +19,8 @@ class Zoneout(WrapperCell):
     evaluation:  s_t = rate · s_{t−1} + (1 − rate) · ŝ_t,  the expectation: no noise, but still not the bare cell
     ŝ_t is what the inner cell computes from s_{t−1}. Where the cell's y is a leaf of its state, y is that leaf after zoneout.
 
-    Source: D. Krueger et al., 2017, "Zoneout: Regularizing RNNs by randomly preserving hidden activations", eqs 2–5.
+    Source: D. Krueger et al., 2017, "Zoneout: Regularizing RNNs by randomly preserving hidden activations",
+    arXiv 1606.01305, section 3.
     rate: for every floating leaf. rates: for single leaves, before `rate`, e.g. {"h": 0.05, "c": 0.5} as the paper has for
     language; a leaf with rate 0 is left alone. Both are probabilities in [0, 1), or ValueError.
     """
