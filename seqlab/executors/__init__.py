@@ -9,16 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from seqlab.cells.base import Cell, State
 from seqlab.executors.loop import loop
 from seqlab.executors.native import native, why_not_native
-from seqlab.executors.sequence import Sequence, lengths_to_mask, with_weights
+from seqlab.executors.scan import scan, why_not_scan
+from seqlab.executors.segments import in_segments
+from seqlab.executors.sequence import Sequence, call_weights, lengths_to_mask, with_weights
 from seqlab.registry import unknown
 
-__all__ = ["EXECUTORS", "Choice", "Sequence", "choose", "lengths_to_mask", "run"]
+__all__ = ["EXECUTORS", "Call", "Choice", "Sequence", "choose", "lengths_to_mask", "run"]
 
 
 def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
@@ -27,7 +32,8 @@ def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     return compiled(cell, inputs)
 
 
-EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop": loop, "native": native, "compiled": _compiled}
+EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop": loop, "native": native, "compiled": _compiled, "scan": scan}
+LEAST_STEPS = 32  # fewer steps than this do not pay for compiling them
 _log = logging.getLogger("seqlab")
 _said: set[str] = set()
 
@@ -40,31 +46,85 @@ class Choice:
     reason: str
 
 
-def choose(cell: Cell, requested: str = "auto") -> Choice:
-    """The executor for a cell. `requested` is "auto" or the name of one.
+class Call(NamedTuple):
+    """What of a call bears on the choice: how many steps, whether gradients are wanted, where, whether memory is saved."""
+
+    steps: int = 1024
+    gradient: bool = True
+    device: str = "cpu"
+    recompute: bool = False
+
+
+def choose(cell: Cell, requested: str = "auto", call: Call | None = None) -> Choice:
+    """The executor for a cell. `requested` is "auto" or the name of one; without a `call`, for training on long sequences.
 
     Raises ValueError for an unknown name, and for an executor that this cell cannot run on, with what prevents it.
     """
     if requested not in ("auto", *EXECUTORS):
         raise ValueError(unknown("executor", requested, ["auto", *EXECUTORS]))
-    obstacle = why_not_native(cell)
-    if requested == "native" and obstacle:
-        raise ValueError(f"executor='native' cannot run {describe(cell)}: {obstacle}. Use executor='auto' or 'loop'.")
+    call = call or Call()
     if requested != "auto":
+        obstacle = _obstacle(cell, requested, call)
+        if obstacle:
+            raise ValueError(f"executor={requested!r} cannot run {describe(cell)}: {obstacle}. Use executor='auto' or 'loop'.")
         return Choice(requested, f"executor={requested!r} was asked for")
-    if obstacle:
-        return Choice("loop", f"no kernel of torch.nn fits: {obstacle}")
-    return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
+    return _automatic(cell, call)
 
 
-def run(cell: Cell, inputs: Sequence, requested: str = "auto") -> tuple[Tensor, State]:
-    """Run the cell over time on the executor that `choose` names, with the cell's `weights()` in place."""
-    choice = choose(cell, requested)
-    line = f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}"
+def _obstacle(cell: Cell, executor: str, call: Call) -> str:
+    if executor == "native":
+        return "torch.nn's kernels keep all steps, so recompute=True saves nothing" if call.recompute else why_not_native(cell)
+    if executor == "scan":
+        return why_not_scan(cell)
+    if executor == "compiled":
+        return why_not_compiled()
+    return ""
+
+
+def _automatic(cell: Cell, call: Call) -> Choice:
+    """By measurement on two CPU cores; see experiments/speed."""
+    not_native = _obstacle(cell, "native", call)
+    if not not_native:
+        return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
+    return Choice("loop", f"no kernel of torch.nn fits: {not_native}")
+
+
+def why_not_compiled() -> str:
+    """What on this machine prevents compiling, or an empty string."""
+    from torch._inductor import exc
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        get_cpp_compiler()
+    except exc.InvalidCxxCompiler:
+        return "no C++ compiler was found on this machine"
+    return ""
+
+
+def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool = False) -> tuple[Tensor, State]:
+    """Run the cell over time on the executor that `choose` names, with the cell's `weights()` in place.
+
+    recompute: in segments of time that are run again for their gradients, for less memory (see `segments`).
+    """
+    call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute)
+    choice = choose(cell, requested, call)
+    say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
+    execute = EXECUTORS[choice.executor]
+    weights = call_weights(cell)
+    if not recompute:
+        return with_weights(cell, execute, inputs, weights)
+    return in_segments(partial(_substituted, cell, execute, weights), inputs._replace(masks=inputs.drawn(cell)))
+
+
+def _substituted(cell: Cell, execute: Callable[[Cell, Sequence], tuple[Tensor, State]], weights: State, inputs: Sequence) -> tuple[Tensor, State]:
+    return with_weights(cell, execute, inputs, weights)
+
+
+def say(line: str) -> None:
+    """Log a line once in this process."""
     if line not in _said:
         _said.add(line)
         _log.info(line)
-    return with_weights(cell, EXECUTORS[choice.executor], inputs)
 
 
 def describe(cell: Cell) -> str:

@@ -15,7 +15,7 @@ from seqlab.executors.sequence import Sequence, expand_mask
 def loop(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     """y (T, B, O) and the final state. A padded step holds the state and gives a zero output."""
     state = inputs.state
-    masks = cell.draw_masks(inputs.x.shape[1])
+    masks = inputs.drawn(cell)
     outputs = []
     for t, p in enumerate(steps(cell.project(inputs.x))):
         y, new = cell.step(p, {**state, **masks})

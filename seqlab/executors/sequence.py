@@ -14,12 +14,17 @@ from seqlab.cells.base import Cell, State
 
 class Sequence(NamedTuple):
     """x (T, B, I), zero past each row's length; lengths (B,) and mask (T, B), True where valid, both None when no row is
-    padded; state {name: (B, …)}."""
+    padded; state {name: (B, …)}. masks: what `draw_masks` gave for this call, or None when the executor is to draw them."""
 
     x: Tensor
     lengths: Tensor | None
     mask: Tensor | None
     state: State
+    masks: State | None = None
+
+    def drawn(self, cell: Cell) -> State:
+        """The per-call masks, drawn now unless they were."""
+        return cell.draw_masks(self.x.shape[1]) if self.masks is None else self.masks
 
 
 def lengths_to_mask(lengths: Tensor, num_steps: int) -> Tensor:
@@ -32,10 +37,15 @@ def expand_mask(mask: Tensor, like: Tensor) -> Tensor:
     return mask.reshape(*mask.shape, *[1] * (like.dim() - mask.dim()))
 
 
-def with_weights(cell: Cell, function: Callable[[Cell, Sequence], Any], inputs: Sequence) -> Any:
-    """function(cell, inputs) while the cell's parameters are those of one call of `cell.weights()`."""
+def call_weights(cell: Cell) -> State:
+    """What one call of `cell.weights()` puts in the place of the cell's own parameters: those that differ from them."""
     own = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
-    changed = {name: value for name, value in cell.weights().items() if own.get(name) is not value}
+    return {name: value for name, value in cell.weights().items() if own.get(name) is not value}
+
+
+def with_weights(cell: Cell, function: Callable[[Cell, Sequence], Any], inputs: Sequence, weights: State | None = None) -> Any:
+    """function(cell, inputs) while the cell's parameters are those of one call of `cell.weights()`, made now or given."""
+    changed = call_weights(cell) if weights is None else weights
     if not changed:
         return function(cell, inputs)
     return functional_call(_Call(cell, function), {f"cell.{name}": value for name, value in changed.items()}, (inputs,))

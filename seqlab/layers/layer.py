@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.cells.base import Cell, State
-from seqlab.executors import Choice, Sequence, choose, lengths_to_mask, run
+from seqlab.executors import Call, Choice, Sequence, choose, lengths_to_mask, run
 from seqlab.executors.sequence import expand_mask
 from seqlab.layers.contract import Lengths, SequenceModule, check_input, check_state
 
@@ -16,15 +16,17 @@ class Layer(SequenceModule):
 
     executor: "auto", or the name of one (see seqlab.executors); one that cannot run this cell is an error at once.
     learn_initial_state: the state before the first step becomes parameters, started at what the cell says (zeros).
+    recompute: run in segments of time whose inside is computed again in the backward, for memory that grows with √T.
     """
 
-    def __init__(self, cell: Cell, executor: str = "auto", learn_initial_state: bool = False) -> None:
+    def __init__(self, cell: Cell, executor: str = "auto", learn_initial_state: bool = False, recompute: bool = False) -> None:
         if not isinstance(cell, Cell):
             raise TypeError(f"cell is a {type(cell).__name__}; expected a seqlab.Cell, e.g. make_cell('lstm', input_size=8, hidden_size=16).")
         super().__init__(cell.input_size, cell.output_size)
         self.cell = cell
         self.executor = executor
-        choose(cell, executor)
+        self.recompute = recompute
+        choose(cell, executor, Call(recompute=recompute))
         self.learned = nn.ParameterDict()
         if learn_initial_state:
             start = {name: leaf for name, leaf in cell.initial_state(1).items() if leaf.is_floating_point()}
@@ -32,7 +34,7 @@ class Layer(SequenceModule):
 
     def choice(self) -> Choice:
         """Which executor runs this layer, and why."""
-        return choose(self.cell, self.executor)
+        return choose(self.cell, self.executor, Call(recompute=self.recompute))
 
     def initial_state(self, batch_size: int) -> State:
         learned = {name: leaf.expand(batch_size, *leaf.shape) for name, leaf in self.learned.items()}
@@ -50,7 +52,7 @@ class Layer(SequenceModule):
         if lengths is not None:
             mask = lengths_to_mask(lengths, x.shape[0]).T
             x = torch.where(expand_mask(mask, x), x, 0.0)  # a NaN in the padding must not reach `project`
-        y, state = run(self.cell, Sequence(x.contiguous(), lengths, mask, state), self.executor)
+        y, state = run(self.cell, Sequence(x.contiguous(), lengths, mask, state), self.executor, self.recompute)
         return y.transpose(0, 1), state
 
     def extra_repr(self) -> str:

@@ -63,6 +63,7 @@ class Stack(SequenceModule):
         initialise: Callable[[Cell], Any] | None = None,
         executor: str = "auto",
         learn_initial_state: bool = False,
+        recompute: bool = False,
     ) -> Stack:
         """A stack of `num_layers` layers of one cell, or one layer of each cell when `cell` is a list.
 
@@ -84,7 +85,7 @@ class Stack(SequenceModule):
                 initialise(built)
             for wrap in wrappers.values() if isinstance(wrappers, Mapping) else wrappers:
                 built = wrap(built)
-            return Layer(built, executor, learn_initial_state)
+            return Layer(built, executor, learn_initial_state, recompute)
 
         parts: list[SequenceModule] = []
         size = input_size

@@ -29,7 +29,7 @@ __all__ = ["CannotCompile", "compiled", "why_no_compiler"]
 
 def compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     """y (T, B, O) and the final state. Raises CannotCompile with what in the cell prevents it."""
-    drawn = cell.draw_masks(inputs.x.shape[1])
+    drawn = inputs.drawn(cell)
     with LinearOnDriver():
         p = cell.project(inputs.x)
     request = Request(
