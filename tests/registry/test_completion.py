@@ -1,6 +1,7 @@
 """Tab completion, by its answers and through bash itself."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -9,7 +10,8 @@ import sys
 import pytest
 
 from seqlab.cli import COMMANDS
-from seqlab.completion import BASH, complete, main
+from seqlab.cli import main as run_command
+from seqlab.completion import BASH, FLAGS, complete, main
 from seqlab.config import groups
 from seqlab.registry import known_names
 from tests.registry.installed import CELL, write_package
@@ -36,6 +38,9 @@ from tests.registry.installed import CELL, write_package
         ("seqlab check lstm_p", ["lstm_peephole "]),
         ("seqlab cells --js", ["--json "]),
         ("seqlab completion z", ["zsh "]),
+        ("seqlab generate ru", ["run="]),
+        ("seqlab generate pr", ["prompt="]),
+        ("seqlab evaluate r", ["run="]),
         ("seqlab train data.path=", []),  # the shell offers files
         ("seqlab train nothing=", []),
         ("seqlab nothing ", []),
@@ -59,6 +64,14 @@ def test_cells_and_configs_of_plugins_are_offered(site):
     assert complete("seqlab train cell=leaky cell.") == ["cell.alpha=", "cell.beta=", "cell.hidden_size="]
     assert complete("seqlab train optimizer=own optimizer.") == ["optimizer.rate="]
     assert complete("seqlab check lea") == ["leaky "]
+
+
+@pytest.mark.parametrize("command", ["cells", "check", "completion", "bench"])
+def test_every_flag_that_is_offered_exists(command, capsys):
+    with pytest.raises(SystemExit):
+        run_command([command, "--help"])
+    usage = capsys.readouterr().out
+    assert all(re.search(rf"{flag}\b", usage) for flag in FLAGS[command])
 
 
 def test_the_scripts_are_printed(capsys):
