@@ -39,4 +39,6 @@ def build_model(config: Any, spec: DataSpec) -> SequenceModel:
 
 def build_task(config: Any, spec: DataSpec) -> Task:
     """The task of the config around its model."""
-    return instantiate(config.task)(model=build_model(config, spec), optimizer=instantiate(config.optimizer), schedule=instantiate(config.schedule))
+    task = instantiate(config.task)(model=build_model(config, spec), optimizer=instantiate(config.optimizer), schedule=instantiate(config.schedule))
+    # Lightning turns a model to float64 only after it has put a checkpoint's weights into it, rounded to float32
+    return task.double() if str(config.trainer.precision) in ("64", "64-true") else task

@@ -89,6 +89,13 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     return content
 
 
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put a checkpoint's weights into the model. Raises ValueError as `read_checkpoint` and `check_fits` do."""
+    content = read_checkpoint(path)
+    check_fits(content, model, path)
+    model.load_state_dict(content["state_dict"])
+
+
 def check_fits(content: dict[str, Any], model: nn.Module, path: Path) -> None:
     """Raise ValueError unless the checkpoint's weights have exactly the names and shapes of the model's."""
     weights, own = content["state_dict"], model.state_dict()

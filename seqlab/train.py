@@ -14,13 +14,14 @@ import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import DataLoader
 
 from seqlab import run_directory
 from seqlab.build import build_data, build_task
 from seqlab.callbacks.checkpoints import Checkpoints
 from seqlab.callbacks.interrupt import Interrupted, StopOnInterrupt
 from seqlab.callbacks.record import Record
-from seqlab.checkpoint import WholeFiles, check_fits, read_checkpoint
+from seqlab.checkpoint import WholeFiles, check_fits, load_weights, read_checkpoint
 from seqlab.data.base import SequenceDataModule
 from seqlab.learning_curve import draw_learning_curve
 from seqlab.loggers import Wandb
@@ -82,15 +83,17 @@ def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, train
     """Train, then test the best checkpoint or, with test_best=false or without any validation, the last weights."""
     fit_batches, test_batches = batches(data, config.overfit)
     trainer.fit(task, ckpt_path=config.ckpt_path, weights_only=True, **fit_batches)
-    if trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:
+    if not find_record(trainer).training:
         log.warning("nothing was trained: the checkpoint is at the end of its training already. Raise trainer.max_epochs or trainer.max_steps.")
-    trainer.test(task, ckpt_path=best_path(config, trainer) or None, weights_only=True, verbose=False, **test_batches)
+    if best := best_path(config, trainer):
+        load_weights(task, Path(best))  # with ckpt_path= Lightning (2.6.6) would test the weights before averaging
+    trainer.test(task, verbose=False, **test_batches)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
 
 
 def write_records(config: DictConfig, directory: Path, task: Task, trainer: L.Trainer, run: dict[str, Any], tested: dict[str, float]) -> dict[str, float]:
     """Write summary.json and learning_curve.png. Returns the metrics of the state that was tested."""
-    record = next(c for c in trainer.callbacks if isinstance(c, Record))  # pyright: ignore[reportAttributeAccessIssue]
+    record = find_record(trainer)
     best = trainer.checkpoint_callback if best_path(config, trainer) else None
     metrics = {**record.latest(), **(best.best_metrics if isinstance(best, Checkpoints) else {}), **tested}
     best_step = best.best_step if isinstance(best, Checkpoints) else None
@@ -103,6 +106,11 @@ def write_records(config: DictConfig, directory: Path, task: Task, trainer: L.Tr
         if isinstance(logger, Wandb):
             logger.close(run["status"])
     return metrics
+
+
+def find_record(trainer: L.Trainer) -> Record:
+    """The record that every run has."""
+    return next(c for c in trainer.callbacks if isinstance(c, Record))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def best_path(config: DictConfig, trainer: L.Trainer) -> str:
@@ -118,7 +126,8 @@ def batches(data: SequenceDataModule, overfit: int) -> tuple[dict[str, Any], dic
     if not overfit:
         return {"datamodule": data}, {"datamodule": data}
     first = list(itertools.islice(data.train_dataloader(), overfit))
-    return {"train_dataloaders": first, "val_dataloaders": first}, {"dataloaders": first}
+    loader = DataLoader(first, batch_size=None, collate_fn=lambda batch: batch)  # pyright: ignore[reportArgumentType]
+    return {"train_dataloaders": loader, "val_dataloaders": loader}, {"dataloaders": loader}
 
 
 def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path) -> L.Trainer:
