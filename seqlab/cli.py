@@ -11,7 +11,7 @@ from seqlab.registry import unknown
 
 COMMANDS = {
     "train": ("seqlab.train_command", "train a model: seqlab train experiment=char_lm cell=gru seed=1"),
-    "evaluate": ("seqlab.evaluate", "repeat the test figures of a run: seqlab evaluate run=DIR"),
+    "evaluate": ("seqlab.evaluate_command", "repeat the test figures of a run: seqlab evaluate run=DIR"),
     "generate": ("seqlab.generate_command", "write text from a language model: seqlab generate run=DIR prompt='The '"),
     "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
     "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seqlab.registry import unknown
+from seqlab.arguments import files, parse
 
 HELP = """usage: seqlab generate run=DIR [prompt=TEXT] [KEY=VALUE ...]
 
@@ -36,9 +36,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "seed": int,
     "num": int,
     "checkpoint": str,
-    "plugins": lambda text: [file.strip() for file in text.strip("[]").split(",") if file.strip()],
+    "plugins": files,
 }
-_KINDS = {int: "a whole number", float: "a number"}
 
 
 def main(argv: list[str]) -> int:
@@ -46,27 +45,9 @@ def main(argv: list[str]) -> int:
     if any(argument in ("-h", "--help") for argument in argv):
         print(HELP, end="")
         return 0
-    options = parse(argv)
+    options = parse("generate", argv, READERS)
     from seqlab.generate import generate  # torch is not needed for --help
 
     for piece in generate(**options):
         print(piece, end="", flush=True)
     return 0
-
-
-def parse(arguments: list[str]) -> dict[str, Any]:
-    """KEY=VALUE ... -> {key: value}. Raises ValueError for an unknown key, with the closest, and a value of the wrong kind."""
-    options: dict[str, Any] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key not in READERS:
-            raise ValueError(unknown("option of generate", key, list(READERS), "Options are written KEY=VALUE."))
-        if not equals:
-            raise ValueError(f"option {key!r} has no value; expected {key}=VALUE.")
-        try:
-            options[key] = READERS[key](value)
-        except ValueError as error:
-            raise ValueError(f"{key} is {value!r}; expected {_KINDS[READERS[key]]}.") from error  # pyright: ignore[reportArgumentType]
-    if not options.get("run"):
-        raise ValueError("run is missing; expected the directory of a training run. Give run=DIR.")
-    return options

@@ -17,7 +17,7 @@ from yaml import YAMLError
 
 from seqlab import run_directory
 from seqlab.build import build_task
-from seqlab.checkpoint import check_fits, read_checkpoint
+from seqlab.checkpoint import load_weights
 from seqlab.config import configs
 from seqlab.data.base import SPEC, DataSpec
 from seqlab.tasks import Task
@@ -45,10 +45,7 @@ def load_run(directory: Path, checkpoint: str = "best", plugins: Sequence[str] =
     check_targets(config, MODEL_GROUPS, directory / run_directory.CONFIG)
     check_plugins(config, plugins)
     task = build_task(config, spec)
-    path = directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt"
-    content = read_checkpoint(path)
-    check_fits(content, task, path)
-    task.load_state_dict(content["state_dict"])
+    load_weights(task, directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt")
     return LoadedRun(config, spec, task.eval())
 
 

@@ -151,7 +151,7 @@ def check_device(accelerator: str) -> None:
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not (accelerator == "gpu" and torch.backends.mps.is_available()):
         raise ValueError(
             f"trainer.accelerator is {accelerator!r} but torch {torch.__version__} sees no GPU. "
-            "Use trainer=cpu, or install a torch that is built for the GPU of this machine."
+            "Use trainer=cpu (for a finished run: trainer.accelerator=cpu), or install a torch that is built for the GPU of this machine."
         )
 
 

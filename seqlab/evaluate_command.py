@@ -1,0 +1,44 @@
+"""`seqlab evaluate`: the command line of seqlab.evaluate. Standard library until the arguments are understood."""
+
+from __future__ import annotations
+
+import json
+
+from seqlab.arguments import files, parse
+
+HELP = """usage: seqlab evaluate run=DIR [KEY=VALUE ...] [--json]
+
+Repeat the test figures of a run from its checkpoint; no code in the checkpoint is run.
+
+  run=DIR             the run directory; training prints it in its last line
+  checkpoint=NAME     which weights: best or last; by default those that training tested
+  data.KEY=VALUE      change the data, e.g. data.test_num_bits=32
+  trainer.KEY=VALUE   change the trainer, e.g. trainer.accelerator=cpu
+  plugins=[FILE,...]  plugin files that the run was trained with and that you trust
+  --json              print the figures as JSON
+
+seqlab evaluate run=DIR checkpoint=last
+"""
+
+READERS = {"run": str, "checkpoint": str, "plugins": files}
+
+
+def main(argv: list[str]) -> int:
+    """Entry point. Returns 0; errors are raised, ValueError for what the caller can mend."""
+    if any(argument in ("-h", "--help") for argument in argv):
+        print(HELP, end="")
+        return 0
+    changes = [argument for argument in argv if argument.startswith(("data.", "trainer."))]
+    options = parse("evaluate", [argument for argument in argv if argument not in (*changes, "--json")], READERS)
+    from seqlab.evaluate import compare, evaluate  # torch is not needed for --help
+    from seqlab.show import console, metrics_table
+
+    as_json = "--json" in argv
+    metrics = evaluate(**options, changes=changes, progress=not as_json)
+    if as_json:
+        print(json.dumps(metrics, indent=2))
+        return 0
+    console.print(metrics_table(metrics))
+    if not changes and "checkpoint" not in options:
+        console.print(compare(options["run"], metrics), highlight=False, soft_wrap=True)
+    return 0
