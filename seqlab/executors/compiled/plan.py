@@ -30,22 +30,23 @@ class Plan:
     """Compiled forward and backward of one step, with the parts before and after the loop.
 
     held: which leaves are constant over the sequence. stacked: the places whose values of all steps the backward reads.
-    weights: which weights have a gradient, in the order in which
-    `weight_gradients` returns them.
+    weights: which weights have a gradient, in the order in which `weight_gradients` returns them.
     """
 
     def __init__(self, request: Request) -> None:
         start = time.perf_counter()
         joint = trace(request)
-        self._prologue = hoist_constants(joint)
-        self._epilogue = defer_weight_gradients(joint)
-        use_driver(self._epilogue.module)
+        name = type(request.cell).__name__
+        # the casts of autocast stand in the graph by now: whoever runs it again must not add its own
+        with torch.autocast(request.p[0].device.type, enabled=False):
+            self._prologue = hoist_constants(joint)
+            self._epilogue = defer_weight_gradients(joint)
+            use_driver(self._epilogue.module)
+            ahead, back = partition(joint, self._epilogue)
+            self.forward = Program(joint, ahead, name)
+            self.backward = None if back is None else Program(joint, back, name)
         self.held = [node is None for node in joint.new]
         self.weights = self._epilogue.weights
-        ahead, back = partition(joint, self._epilogue)
-        name = type(request.cell).__name__
-        self.forward = Program(joint, ahead, name)
-        self.backward = None if back is None else Program(joint, back, name)
         self.stacked = {*self._epilogue.inputs, *(back.inputs if back is not None else [])}
         self._row_bytes = max((_bytes_of_a_row(node) for node in self._epilogue.module.graph.nodes if node.op == "call_function"), default=0)
         self.seconds = time.perf_counter() - start

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -84,6 +85,7 @@ def trace(request: Request) -> Joint:
     places += [("leaf", i) for i in range(len(request.leaves))] + ([("mask", 0)] if request.mask is not None else [])
 
     step = _flat_step(request)
+    autocast = _autocast(request)  # as the call has it: the trace itself runs with autocast off
     with _as_called(request, mode):
         y, new = step(inputs, check=True)
     leaves = inputs[len(request.p) + len(request.weights) :][: len(new)]
@@ -95,7 +97,7 @@ def trace(request: Request) -> Joint:
 
     def joint(_: torch.SymInt, *flat: Tensor) -> list[Tensor | None]:
         primals = [t.detach().requires_grad_() if want else t.detach() for t, want in zip(flat, wanted, strict=False)]
-        with _autocast(request), torch.enable_grad():
+        with autocast(), torch.enable_grad():
             y, new = step(primals)
         outputs = [y, *new]
         into = [primal for primal, want in zip(primals, wanted, strict=True) if want]
@@ -163,17 +165,17 @@ def _wanted(request: Request, held: list[bool]) -> list[bool]:
     return given + ([False] if request.mask is not None else [])
 
 
-def _autocast(request: Request) -> contextlib.AbstractContextManager[Any]:
+def _autocast(request: Request) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """What makes the context in which the step is called, whatever context it is entered from."""
     device = request.p[0].device.type
-    enabled = torch.is_autocast_enabled(device)
-    return torch.autocast(device, dtype=torch.get_autocast_dtype(device), enabled=enabled, cache_enabled=False)
+    return partial(torch.autocast, device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device), cache_enabled=False)
 
 
 @contextlib.contextmanager
 def _as_called(request: Request, mode: FakeTensorMode) -> Any:
     """Run the step on fakes, once, as it will be traced: errors of the cell's author come out of here."""
     try:
-        with torch.inference_mode(False), torch.no_grad(), mode, _autocast(request):
+        with torch.inference_mode(False), torch.no_grad(), mode, _autocast(request)():
             yield
     except CannotCompile:
         raise
