@@ -28,7 +28,7 @@ def test_a_plugin_cell_needs_no_yaml(site):
 def test_a_yaml_of_its_own_goes_before(site):
     yaml = "_target_: seqlab.make_cell\n_partial_: true\nname: leaky\nhidden_size: 7\nbeta: 1\n"
     write_package(site, "leaky", {**PACKAGE, "leaky/conf/cell/leaky.yaml": yaml}, {"leaky": "leaky.cells:Leaky"}, "leaky:conf")
-    assert composed("cell=leaky", "~experiment").cell.hidden_size == 7
+    assert composed("cell=leaky", "~experiment").cell == {"_target_": "seqlab.make_cell", "_partial_": True, "name": "leaky", "hidden_size": 7, "beta": 1}
 
 
 def test_a_default_that_yaml_cannot_hold_stays_with_the_class(site):
