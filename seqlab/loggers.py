@@ -62,13 +62,13 @@ class Wandb(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if status != "success":  # which Lightning says after training already, with the test still to come
-            self.close(status)
+            self.close(failed=True)
 
-    def close(self, status: str = "success") -> None:
+    def close(self, failed: bool) -> None:
         """End the run; nothing is logged after it."""
         run, self.run, self._settled = self.run, None, True
         if run is not None:
-            self._try("finish", lambda: run.finish(exit_code=0 if status == "success" else 1))
+            self._try("finish", lambda: run.finish(exit_code=int(failed)))
 
     def _start(self) -> None:
         import wandb  # not at import time: it costs a second

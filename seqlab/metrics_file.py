@@ -17,7 +17,8 @@ from seqlab.run_directory import write
 class MetricsFile(Logger):
     """Writes metrics to a CSV file: columns epoch, step and one per metric, in the order in which they first came.
 
-    Values reported at the same step share a row. A row is appended when the next begins; a new column rewrites the file.
+    Values reported at the same step share a row. A row is appended when the next begins; a new column, or a value for a row
+    that is in the file already, rewrites it.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -26,6 +27,7 @@ class MetricsFile(Logger):
         self.rows: list[dict[str, Any]] = []
         self.columns = ["epoch", "step"]
         self.pending = 0  # rows[pending:] are not on disk yet
+        self.outdated = False  # a row that is on disk has got more values
 
     @property
     def name(self) -> str:
@@ -43,6 +45,7 @@ class MetricsFile(Logger):
         row = {"step": step, **metrics}
         if self.rows and self.rows[-1]["step"] == step:
             self.rows[-1].update(row)
+            self.outdated |= self.pending == len(self.rows)
         else:
             self.save()
             self.rows.append(row)
@@ -50,14 +53,14 @@ class MetricsFile(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Bring the file up to the last row."""
-        new = [key for row in self.rows[self.pending :] for key in row if key not in self.columns]
-        if new or not self.path.exists():
+        new = [key for row in self.rows[max(0, self.pending - 1) :] for key in row if key not in self.columns]
+        if new or self.outdated or not self.path.exists():
             self.columns += dict.fromkeys(new)
             write(self.path, self._text(self.rows, header=True))
         elif self.pending < len(self.rows):
             with open(self.path, "a", encoding="utf-8", newline="") as file:
                 file.write(self._text(self.rows[self.pending :], header=False))
-        self.pending = len(self.rows)
+        self.pending, self.outdated = len(self.rows), False
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

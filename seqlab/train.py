@@ -104,7 +104,7 @@ def write_records(config: DictConfig, directory: Path, task: Task, trainer: L.Tr
         draw_learning_curve(directory / run_directory.CURVE, record.training, record.validation, best_step)
     for logger in trainer.loggers:
         if isinstance(logger, Wandb):
-            logger.close(run["status"])
+            logger.close(failed=run["status"] != "finished")
     return metrics
 
 
