@@ -9,21 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from seqlab.cells.base import Cell, State
+from seqlab.cells.base import Cell, NativeCell, State
 from seqlab.executors.loop import loop
 from seqlab.executors.native import native, why_not_native
 from seqlab.executors.scan import scan, why_not_scan
 from seqlab.executors.segments import in_segments
-from seqlab.executors.sequence import Sequence, call_weights, lengths_to_mask, with_weights
+from seqlab.executors.sequence import CannotCompile, Sequence, call_weights, lengths_to_mask, with_weights
+from seqlab.executors.toolchain import compiler
 from seqlab.registry import unknown
 
-__all__ = ["EXECUTORS", "Call", "Choice", "Sequence", "choose", "lengths_to_mask", "run"]
+__all__ = ["EXECUTORS", "Call", "CannotCompile", "Choice", "Sequence", "choose", "lengths_to_mask", "run"]
 
 
 def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
@@ -36,6 +37,7 @@ EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop"
 LEAST_STEPS = 32  # fewer steps than this do not pay for compiling them
 _log = logging.getLogger("seqlab")
 _said: set[str] = set()
+_refused: WeakKeyDictionary[Cell, str] = WeakKeyDictionary()  # cells that "auto" found impossible to compile, and why
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Choice:
 
 
 class Call(NamedTuple):
-    """What of a call bears on the choice: how many steps, whether gradients are wanted, where, whether memory is saved."""
+    """What of a call bears on the choice: how many steps, whether gradients are wanted, where, whether memory is saved, and
+    whether it happens inside a transformation of torch.func or torch.compile."""
 
     steps: int = 1024
     gradient: bool = True
     device: str = "cpu"
     recompute: bool = False
+    transformed: bool = False
 
 
 def choose(cell: Cell, requested: str = "auto", call: Call | None = None) -> Choice:
@@ -77,28 +81,40 @@ def _obstacle(cell: Cell, executor: str, call: Call) -> str:
     if executor == "scan":
         return why_not_scan(cell)
     if executor == "compiled":
-        return why_not_compiled()
+        return why_not_compiled(call)
     return ""
 
 
 def _automatic(cell: Cell, call: Call) -> Choice:
-    """By measurement on two CPU cores; see experiments/speed."""
+    """By measurement on CPU cores: where a compilation pays, and where a kernel of torch.nn is as good without one."""
     not_native = _obstacle(cell, "native", call)
-    if not not_native:
+    if not not_native and (call.steps < LEAST_STEPS or (_kernel_is_fast(cell) and not call.gradient)):
         return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
-    return Choice("loop", f"no kernel of torch.nn fits: {not_native}")
+    if call.steps < LEAST_STEPS:
+        return Choice("loop", f"{call.steps} steps are too few to pay for compiling (from {LEAST_STEPS} on), and no kernel of torch.nn fits: {not_native}")
+    not_compiled = _refused.get(cell) or why_not_compiled(call)
+    if not not_compiled:
+        return Choice("compiled", "forward and backward of its step are compiled for sequences this long")
+    if not not_native:
+        return Choice("native", f"a kernel of torch.nn has exactly this cell's equations, and it is not compiled: {not_compiled}")
+    if not why_not_scan(cell):
+        return Choice("scan", f"it is linear in its state, and it is not compiled: {not_compiled}")
+    return Choice("loop", f"no kernel of torch.nn fits: {not_native}; and it is not compiled: {not_compiled}")
 
 
-def why_not_compiled() -> str:
-    """What on this machine prevents compiling, or an empty string."""
-    from torch._inductor import exc
-    from torch._inductor.cpp_builder import get_cpp_compiler
+def _kernel_is_fast(cell: Cell) -> bool:
+    """On a CPU only the LSTM has a kernel that is one; those of GRU and RNN are loops over small operations."""
+    weights = cell.native_weights() if isinstance(cell, NativeCell) else ""
+    return not isinstance(weights, str) and weights.kind == "lstm"
 
-    try:
-        get_cpp_compiler()
-    except exc.InvalidCxxCompiler:
-        return "no C++ compiler was found on this machine"
-    return ""
+
+def why_not_compiled(call: Call) -> str:
+    """What in the machine or the call prevents compiling, or an empty string."""
+    if call.device != "cpu":
+        return f"the compiled executor is for the CPU, and x is on {call.device!r}"
+    if call.transformed:
+        return "the call is inside torch.func or torch.compile, which cannot look into compiled code"
+    return "" if compiler() else "no C++ compiler was found on this machine"
 
 
 def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool = False) -> tuple[Tensor, State]:
@@ -106,18 +122,27 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
 
     recompute: in segments of time that are run again for their gradients, for less memory (see `segments`).
     """
-    call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute)
+    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed)
     choice = choose(cell, requested, call)
-    say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
-    execute = EXECUTORS[choice.executor]
     weights = call_weights(cell)
+    try:
+        result = _execute(cell, choice, inputs, weights, recompute)
+    except CannotCompile as obstacle:
+        if requested != "auto":
+            raise CannotCompile(f"executor='compiled' cannot run {describe(cell)}: {obstacle} Use executor='auto' or 'loop'.") from obstacle
+        _refused[cell] = str(obstacle)
+        choice = choose(cell, requested, call)
+        result = _execute(cell, choice, inputs, weights, recompute)
+    say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
+    return result
+
+
+def _execute(cell: Cell, choice: Choice, inputs: Sequence, weights: State, recompute: bool) -> tuple[Tensor, State]:
+    execute = EXECUTORS[choice.executor]
     if not recompute:
         return with_weights(cell, execute, inputs, weights)
-    return in_segments(partial(_substituted, cell, execute, weights), inputs._replace(masks=inputs.drawn(cell)))
-
-
-def _substituted(cell: Cell, execute: Callable[[Cell, Sequence], tuple[Tensor, State]], weights: State, inputs: Sequence) -> tuple[Tensor, State]:
-    return with_weights(cell, execute, inputs, weights)
+    return in_segments(lambda part: with_weights(cell, execute, part, weights), inputs._replace(masks=inputs.drawn(cell)))
 
 
 def say(line: str) -> None:

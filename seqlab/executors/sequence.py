@@ -12,6 +12,10 @@ from torch.func import functional_call
 from seqlab.cells.base import Cell, State
 
 
+class CannotCompile(ValueError):
+    """The step cannot be compiled; the message says what in the cell or the machine prevents it."""
+
+
 class Sequence(NamedTuple):
     """x (T, B, I), zero past each row's length; lengths (B,) and mask (T, B), True where valid, both None when no row is
     padded; state {name: (B, …)}. masks: what `draw_masks` gave for this call, or None when the executor is to draw them."""

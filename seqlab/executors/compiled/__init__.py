@@ -19,12 +19,12 @@ from torch import Tensor
 
 from seqlab.cells.base import Cell, State
 from seqlab.executors.compiled.function import call
-from seqlab.executors.compiled.plan import plan_for, why_no_compiler
+from seqlab.executors.compiled.plan import plan_for
 from seqlab.executors.compiled.products import LinearOnDriver
-from seqlab.executors.compiled.request import CannotCompile, Request
-from seqlab.executors.sequence import Sequence
+from seqlab.executors.compiled.request import Request
+from seqlab.executors.sequence import CannotCompile, Sequence
 
-__all__ = ["CannotCompile", "compiled", "why_no_compiler"]
+__all__ = ["CannotCompile", "compiled"]
 
 
 def compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:

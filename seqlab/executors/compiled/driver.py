@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seqlab.executors.toolchain import compiler
+
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("driver.cpp", "gemm.h"))
 FLAGS = ("-O3", "-std=c++17", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-fopenmp")
 
@@ -23,18 +25,6 @@ def cache_folder() -> Path:
     """Where built code lies: $SEQLAB_CACHE_DIR, else seqlab/ in $XDG_CACHE_HOME, else in ~/.cache."""
     own = os.environ.get("SEQLAB_CACHE_DIR")
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqlab"
-
-
-@cache
-def compiler() -> str | None:
-    """The C++ compiler that Inductor would use, or None when the machine has none."""
-    from torch._inductor import exc
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    try:
-        return get_cpp_compiler()
-    except exc.InvalidCxxCompiler:
-        return None
 
 
 class Chunk(ctypes.Structure):

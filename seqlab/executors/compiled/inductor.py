@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +11,11 @@ import torch
 import torch._inductor.config as inductor_config
 from torch import fx
 from torch._guards import TracingContext, tracing
+from torch._inductor import exc
 from torch._inductor.compile_fx import compile_fx_inner
 from torch._subclasses.fake_tensor import FakeTensorMode
+
+from seqlab.executors.sequence import CannotCompile
 
 Compiled = Callable[[list[Any]], Any]
 
@@ -27,7 +31,11 @@ def compile_graph(module: fx.GraphModule, mode: FakeTensorMode, settings: dict[s
     output = module.graph.output_node()
     output.meta["user_visible_output_idxs"] = list(range(len(output.args[0])))  # type: ignore[arg-type]
     with tracing(TracingContext(mode)), inductor_config.patch(settings), torch.autocast("cpu", enabled=False), quiet():
-        return compile_fx_inner(module, values)
+        try:
+            return compile_fx_inner(module, values)
+        except (exc.InductorError, exc.CppCompileError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise CannotCompile(f"Inductor cannot compile the step: {type(error).__name__}: {reason}.") from error
 
 
 def wrapper_of(compiled: Any) -> tuple[Callable[[list[Any]], Any], dict[str, Any]]:
@@ -40,8 +48,6 @@ def wrapper_of(compiled: Any) -> tuple[Callable[[list[Any]], Any], dict[str, Any
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Inductor warns about choices that concern whole models; for one step they mean nothing."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from seqlab.executors.compiled.deferral import defer_weight_gradients, hoist_constants, settle
-from seqlab.executors.compiled.driver import compiler, driver
 from seqlab.executors.compiled.partition import partition
 from seqlab.executors.compiled.products import use_driver
 from seqlab.executors.compiled.program import Program
-from seqlab.executors.compiled.request import CannotCompile, Request
+from seqlab.executors.compiled.request import Request
 from seqlab.executors.compiled.trace import trace
+from seqlab.executors.sequence import CannotCompile
 
 MAX_PLANS = 64
 EPILOGUE_BYTES = 64 * 2**20  # above this, intermediates after the loop are made for some of the steps at a time
@@ -79,7 +79,8 @@ def plan_for(request: Request) -> Plan:
     plan = _plans.get(key)
     if plan is None:
         try:
-            plan = Plan(request)
+            with torch.inference_mode(False):
+                plan = Plan(request)
         except CannotCompile as reason:
             plan = reason
         _plans[key] = plan
@@ -89,14 +90,6 @@ def plan_for(request: Request) -> Plan:
     if isinstance(plan, CannotCompile):
         raise plan
     return plan
-
-
-def why_no_compiler() -> str:
-    """What is missing on this machine, or an empty string."""
-    if compiler() is None:
-        return "no C++ compiler was found on this machine"
-    driver()
-    return ""
 
 
 def _bytes_of_a_row(node: torch.fx.Node) -> int:

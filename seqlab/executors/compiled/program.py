@@ -5,10 +5,10 @@ Dimension key: T time, B batch.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from array import array
 from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -110,7 +110,7 @@ def split_rows(batch: int) -> Iterable[tuple[int, int]]:
     """(first row, number of rows) for each thread. Rows are independent, so a thread never waits for another."""
     threads = min(torch.get_num_threads(), max(1, batch // 2))
     bounds = [batch * i // threads for i in range(threads + 1)]
-    return [(low, high - low) for low, high in itertools.pairwise(bounds)]
+    return [(low, high - low) for low, high in pairwise(bounds)]
 
 
 def _aligned(size: int) -> int:

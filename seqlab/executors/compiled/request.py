@@ -15,10 +15,6 @@ from torch import Tensor, nn
 from seqlab.cells.base import Cell, State
 
 
-class CannotCompile(ValueError):
-    """The step cannot be compiled; the message says what in the cell prevents it."""
-
-
 @dataclass(frozen=True)
 class Request:
     """One call: p parts (T, B, …), the weights that `step` may read, state leaves and drawn masks (B, …), mask (T, B)."""

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, fx, nn
 from torch._dynamo.source import ConstantSource
 from torch._inductor.decomposition import select_decomp_table
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch._subclasses.functional_tensor import dispatch_functionalize
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.fx.experimental.symbolic_shapes import DimDynamic, GuardOnDataDependentSymNode, ShapeEnv, StatelessSymbolicContext
 
-from seqlab.executors.compiled.request import CannotCompile, Request
+from seqlab.executors.compiled.request import Request
 from seqlab.executors.loop import check_step
-from seqlab.executors.sequence import expand_mask
+from seqlab.executors.sequence import CannotCompile, expand_mask
 
 HINT = 16  # the batch size that heuristics see; never 1, which a trace would take for a constant
 
@@ -88,6 +88,8 @@ def trace(request: Request) -> Joint:
     autocast = _autocast(request)  # as the call has it: the trace itself runs with autocast off
     with _as_called(request, mode):
         y, new = step(inputs, check=True)
+    if any(given._version for given in inputs):
+        raise CannotCompile(f"step of {type(request.cell).__name__} writes to one of its arguments; expected a pure function. Make a new tensor instead.")
     leaves = inputs[len(request.p) + len(request.weights) :][: len(new)]
     held = [after is before for after, before in zip(new, leaves, strict=True)]
     wanted = _wanted(request, held)
@@ -174,15 +176,18 @@ def _autocast(request: Request) -> Callable[[], contextlib.AbstractContextManage
 @contextlib.contextmanager
 def _as_called(request: Request, mode: FakeTensorMode) -> Any:
     """Run the step on fakes, once, as it will be traced: errors of the cell's author come out of here."""
+    name = type(request.cell).__name__
     try:
         with torch.inference_mode(False), torch.no_grad(), mode, _autocast(request)():
             yield
-    except CannotCompile:
-        raise
-    except torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode as error:
-        raise CannotCompile(f"step of {type(request.cell).__name__} branches on the values of a tensor: {error}".splitlines()[0]) from error
-    except torch._subclasses.fake_tensor.DataDependentOutputException as error:
-        raise CannotCompile(f"step of {type(request.cell).__name__} reads the values of a tensor ({error}); expected tensor operations only.") from error
+    except (GuardOnDataDependentSymNode, DataDependentOutputException) as error:
+        raise CannotCompile(f"step of {name} looks at the values of a tensor ({_first_line(error)}); expected tensor operations only.") from error
+    except Exception as error:
+        raise CannotCompile(f"step of {name} cannot be traced: {type(error).__name__}: {_first_line(error)}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "").rstrip(".")
 
 
 def _make_graph(joint: Callable[..., Any], arguments: list[Any], mode: FakeTensorMode) -> fx.GraphModule:
