@@ -114,9 +114,12 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def to_table(rows: list[dict[str, Any]], reference: str, mode: str) -> Table:
     """A section per size, a row per side, and last the geometric mean of each side's ratios."""
-    table = Table("T,B,I,H", "side", title=f"{mode} (ratios: lower is better)")
-    for column in ("ms", f"/ {reference}", "/ floor", "first s", "peak MB"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = Table(title=f"{mode} (ratios: lower is better)")
+    for column in ("T,B,I,H", "side"):
+        table.add_column(column, no_wrap=True)
+    memory = any(r["peak_mb"] is not None for r in rows)
+    for column in ("ms", f"/{reference}", "/floor", "first s", *(["peak MB"] if memory else [])):
+        table.add_column(column, justify="right")
 
     def shown(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -125,7 +128,8 @@ def to_table(rows: list[dict[str, Any]], reference: str, mode: str) -> Table:
     for size in sizes:
         mine = [r for r in rows if (r["T"], r["B"], r["I"], r["H"]) == size]
         for i, r in enumerate(mine):
-            numbers = (f"{r['median_ms']:.4g}", f"{r['ratio']:.2f}", shown(r["floor_ratio"], ".2f"), f"{r['first_call_s']:.2f}", shown(r["peak_mb"], ".0f"))
+            numbers = [f"{r['median_ms']:.4g}", f"{r['ratio']:.2f}", shown(r["floor_ratio"], ".2f"), f"{r['first_call_s']:.2f}"]
+            numbers += [shown(r["peak_mb"], ".0f")] if memory else []
             table.add_row(",".join(map(str, size)) if i == 0 else "", r["side"], *numbers, end_section=r is mine[-1])
     if len(sizes) > 1:
         for i, side in enumerate(dict.fromkeys(r["side"] for r in rows)):
