@@ -38,11 +38,11 @@ def wrong_overrides(argv: Sequence[str]) -> list[str]:
             asked = [] if folders else _names(override)  # in folders of the caller's own anything may be
             wrong = [_unknown_option(group, name, options[group]) for name in asked if name not in options.get(group, [name])]
             problems += [f"{word}: {message}" for message in wrong]
-            choices += [] if wrong else [_first(override)]
-        elif group == "hydra.searchpath":
-            choices.append(word)
-        elif override.type is OverrideType.CHANGE:
+            choices += [] if wrong else _first(override)
+        elif override.type is OverrideType.CHANGE and group != "hydra.searchpath":
             values.append(override)
+        else:
+            choices += _first(override)
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             config = compose("train", choices, return_hydra_config=True)
@@ -64,11 +64,11 @@ def _names(override: Override) -> list[str]:
     return [getattr(name, "text", name) for name in asked if isinstance(name, str) or hasattr(name, "text")]
 
 
-def _first(override: Override) -> str:
-    """The override, or of a sweep its first choice."""
+def _first(override: Override) -> list[str]:
+    """The override, or of a choice its first value; what other sweeps ask for, only their sweeper knows."""
     if not override.is_sweep_override():
-        return str(override.input_line)
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+        return [str(override.input_line)]
+    return [f"{override.get_key_element()}={next(override.sweep_string_iterator())}"] if isinstance(override.value(), ChoiceSweep) else []
 
 
 def _unknown_option(group: str, name: str, known: Sequence[str]) -> str:
@@ -83,10 +83,12 @@ def _unknown_key(key: str, config: Mapping[str, Any], options: Mapping[str, Sequ
     parts = key.split(".")
     node: Any = config
     for depth, part in enumerate(parts):
-        if not isinstance(node, dict):
+        parent = ".".join(parts[:depth])
+        if isinstance(node, (bool, int, float)):
+            return f"{parent} is a single value, {node}, and has no key {part!r}."
+        if not isinstance(node, dict):  # a list, null, or an interpolation that only the run resolves
             return ""
         if part not in node:
-            parent = ".".join(parts[:depth])
             names = [str(name) for name in node if not str(name).startswith("_")]
             names = names if parent else sorted({*names, *options})
             same = [path for path in _paths(config) if path.endswith(f".{parts[-1]}")] if depth == len(parts) - 1 else []

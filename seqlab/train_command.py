@@ -52,11 +52,14 @@ def main(argv: list[str]) -> int:
         run_hydra(_train)()
         return 0
     failed: list[str] = []
+    done: list[tuple[int, str, float | None]] = []  # of a sweep: number, overrides, metric; jobs in other processes are not seen
 
     def job(config: DictConfig) -> float | None:
         with _environment(FULL_ERROR, None):
             try:
-                return _train(config)
+                value = _train(config)
+                done.append((HydraConfig.get().job.get("num", 0), " ".join(HydraConfig.get().overrides.task), value))
+                return value
             except Exception as error:
                 message = _explain_job(error)
         if HydraConfig.get().mode is not RunMode.MULTIRUN:
@@ -75,20 +78,24 @@ def main(argv: list[str]) -> int:
     except JobFailed as error:  # without a name in `failed`, it comes from another process
         say(COMMAND, f"failed: {', '.join(failed)}. The other jobs are complete." if failed else str(error))
         return 1
+    except (*CONFIG_ERRORS, ValueError, TypeError) as error:
+        for message in wrong_overrides(argv) or [f"{explain(error)} ({HOW_TO_SEE})"]:
+            say(COMMAND, message)
+        return 2
     except OSError as error:
-        if isinstance(error, HydraException):  # MissingConfigException is both
-            return _wrong(argv, error)
         say(COMMAND, f"{error}. Choose another run directory with hydra.run.dir=DIR, for a sweep with hydra.sweep.dir=DIR.")
         return 1
-    except (*CONFIG_ERRORS, ValueError, TypeError) as error:
-        return _wrong(argv, error)
+    finally:
+        _show_sweep(done)
     return 0
 
 
-def _wrong(argv: list[str], error: Exception) -> int:
-    for message in wrong_overrides(argv) or [explain(error)]:
-        say(COMMAND, message)
-    return 2
+def _show_sweep(done: list[tuple[int, str, float | None]]) -> None:
+    """The jobs of a sweep and their metrics, when there were several."""
+    if len(done) > 1:
+        from seqlab.show import console, jobs_table
+
+        console.print(jobs_table(done))
 
 
 def explain(error: BaseException) -> str:
@@ -96,7 +103,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).partition("full_key: ")[2].strip()
         return f"{key}: {explain(error.__cause__)}" if key else explain(error.__cause__)
-    return str(error).partition("\nConfig search path:")[0] or type(error).__name__
+    message = str(error).partition("\nConfig search path:")[0]
+    if isinstance(error.__cause__, OmegaConfBaseException):  # Hydra's own message may then be empty
+        message = f"{message} {error.__cause__}"
+    return message or type(error).__name__
 
 
 def _train(config: DictConfig) -> float | None:

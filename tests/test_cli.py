@@ -119,6 +119,10 @@ MISSPELT = {
     "logger=null": "logger=null: a group takes the name of an option; 'logger' has  ~ none",
     "-m cell=rnn,lsmt seed=1,2": "cell=rnn,lsmt: no cell is named 'lsmt'. Did you mean 'lstm'?",
     "-m seed=1,2 cell.hiden_size=3": "no key of 'cell' is named 'hiden_size'. Did you mean 'hidden_size'?",
+    "-m cell=glob(lstm*) sedd=1": "sedd=1: no group or key is named 'sedd'.",
+    "+trainer.new={a:1} trainer.new.a=2 sedd=1": "sedd=1: no group or key is named 'sedd'.",
+    "seed.a=1": "seed.a=1: seed is a single value, 0, and has no key 'a'.",
+    "hydra.run=3": "Error merging override hydra.run=3 Invalid type assigned: int",
     "+seed=1": "Could not append to config. An item is already at 'seed'. ",
     "hydra/sweeper=optuma": "Could not find 'hydra/sweeper/optuma' Available options in 'hydra/sweeper': basic",
 }
