@@ -126,7 +126,7 @@ def test_a_cell_that_cannot_compile_passes_with_what_prevents_it(monkeypatch: py
         raise CannotCompile("step of Sound reads the values of a tensor")
 
     monkeypatch.setitem(EXECUTORS, "compiled", refuse)
-    assert check_compiled_agrees(Sound) == "not compared: step of Sound reads the values of a tensor"
+    assert "step of Sound reads the values of a tensor" in check_compiled_agrees(Sound)
 
 
 @pytest.mark.slow
