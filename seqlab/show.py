@@ -16,3 +16,11 @@ def metrics_table(metrics: dict[str, float]) -> Table:
         values = (metrics.get(f"{split}/{metric}") for split in splits)
         table.add_row(metric, *("" if value is None else f"{value:.5g}" for value in values))
     return table
+
+
+def jobs_table(jobs: list[tuple[int, str, float | None]]) -> Table:
+    """One row per job of a sweep: number, overrides, and the metric it returned."""
+    table = Table("job", "overrides", "metric")
+    for number, overrides, value in jobs:
+        table.add_row(str(number), overrides, "" if value is None else f"{value:.5g}")
+    return table
