@@ -49,12 +49,12 @@ def register_cell(name: str) -> Callable[[T], T]:
     def decorate(cls: T) -> T:
         location = f"{cls.__module__}.{cls.__qualname__}"
         file = str(getattr(sys.modules.get(cls.__module__), "__file__", None) or "an interactive session")
-        known = _registered.get(name)
-        if known is not None and (known.cls.__qualname__, known.file) != (cls.__qualname__, file):
-            raise ValueError(_taken(name, f"{known.location} ({known.file})", f"{location} ({file})"))
         builtin = _builtin().get(name)
         if builtin is not None and builtin.location != location:
             raise ValueError(_taken(name, f"{builtin.location} (seqlab)", f"{location} ({file})"))
+        known = _registered.get(name)
+        if known is not None and (known.cls.__qualname__, known.file) != (cls.__qualname__, file):
+            raise ValueError(_taken(name, f"{known.location} ({known.file})", f"{location} ({file})"))
         _registered[name] = _Registered(cls, location, file, location)
         return cls
 

@@ -58,7 +58,8 @@ def main(argv: list[str]) -> int:
         with _environment(FULL_ERROR, None):
             try:
                 value = _train(config)
-                done.append((HydraConfig.get().job.get("num", 0), " ".join(HydraConfig.get().overrides.task), value))
+                if HydraConfig.get().mode is RunMode.MULTIRUN:
+                    done.append((HydraConfig.get().job.num, " ".join(HydraConfig.get().overrides.task), value))
                 return value
             except Exception as error:
                 message = _explain_job(error)
