@@ -134,7 +134,8 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
         _refused[cell] = str(obstacle)
         choice = choose(cell, requested, call)
         result = _execute(cell, choice, inputs, weights, recompute)
-    say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
+    if not torch.compiler.is_compiling():  # a log line would break the graph of torch.compile
+        say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
     return result
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqlab.cells.base import State
-from seqlab.layers.contract import Lengths, SequenceModule, add_prefix, check_input, check_parts, take_prefix
+from seqlab.layers.contract import Lengths, SequenceModule, add_prefix, check_input, check_is_part, check_parts, take_prefix
 from seqlab.registry import unknown
 
 MERGES = ("concat", "sum", "mean", "product")
@@ -22,6 +22,8 @@ class Bidirectional(SequenceModule):
     def __init__(self, forward: SequenceModule, backward: SequenceModule, merge: str = "concat") -> None:
         if merge not in MERGES:
             raise ValueError(unknown("merge", merge, list(MERGES)))
+        check_is_part(forward, "forward of Bidirectional")
+        check_is_part(backward, "backward of Bidirectional")
         if forward.input_size != backward.input_size:
             raise ValueError(f"forward takes input_size={forward.input_size} and backward {backward.input_size}; expected equal sizes.")
         if merge != "concat" and forward.output_size != backward.output_size:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from seqlab.cells.base import Cell, State
 from seqlab.executors import Call, Choice, Sequence, choose, lengths_to_mask, run
 from seqlab.executors.sequence import expand_mask
-from seqlab.layers.contract import Lengths, SequenceModule, check_input, check_state
+from seqlab.layers.contract import Lengths, SequenceModule, check_input, check_like, check_state
 
 
 class Layer(SequenceModule):
@@ -52,8 +52,12 @@ class Layer(SequenceModule):
         if lengths is not None:
             mask = lengths_to_mask(lengths, x.shape[0]).T
             x = torch.where(expand_mask(mask, x), x, 0.0)  # a NaN in the padding must not reach `project`
-        y, state = run(self.cell, Sequence(x.contiguous(), lengths, mask, state), self.executor, self.recompute)
-        return y.transpose(0, 1), state
+        try:
+            y, final = run(self.cell, Sequence(x.contiguous(), lengths, mask, state), self.executor, self.recompute)
+        except RuntimeError:
+            check_like({"x": x, **{f"state {name!r}": leaf for name, leaf in state.items()}}, self.cell.parameters(), subject)  # only now: it costs nothing
+            raise
+        return y.transpose(0, 1), final
 
     def extra_repr(self) -> str:
         return f"executor={self.executor!r}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seqlab.cells.base import Cell, State, WrapperCell, make_cell
 from seqlab.executors import lengths_to_mask
 from seqlab.layers.bidirectional import Bidirectional
-from seqlab.layers.contract import Lengths, SequenceModule, add_prefix, check_input, check_parts, parts_of, take_prefix
+from seqlab.layers.contract import Lengths, SequenceModule, add_prefix, check_input, check_is_part, check_parts, parts_of, take_prefix
 from seqlab.layers.layer import Layer
 
 CellFactory = Callable[..., Cell]  # called with input_size=
@@ -31,6 +31,8 @@ class Stack(SequenceModule):
     def __init__(self, parts: Items[SequenceModule], dropout: float = 0.0, residual: bool = False, locked_dropout: bool = False) -> None:
         if not parts:
             raise ValueError("a Stack has no parts; expected at least one.")
+        for depth, part in enumerate(parts):
+            check_is_part(part, f"part {depth} of Stack")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}; expected a probability in [0, 1).")
         for depth, (below, above) in enumerate(pairwise(parts)):

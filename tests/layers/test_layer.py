@@ -65,7 +65,7 @@ def test_native_equals_loop(name, options, lengths):
 def test_lengths_come_as_a_list_or_as_any_whole_numbers():
     layer = Layer(random_cell("lstm", 3, 4), "loop")
     expected, _ = layer(batch(3), LENGTHS)
-    for dtype in (torch.int32, torch.int64, torch.uint8):
+    for dtype in (torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint64):
         assert torch.equal(layer(batch(3), torch.tensor(LENGTHS, dtype=dtype))[0], expected)
 
 
@@ -121,6 +121,12 @@ def test_the_choice_is_said_once(caplog):
     assert [record.message for record in caplog.records] == ["Unheard(LSTM) runs on executor 'loop': executor='loop' was asked for"]
 
 
+def test_torch_compile_takes_a_layer_as_one_graph():
+    layer, x = Layer(make_cell("gru", 3, 4), "loop"), torch.randn(2, 4, 3)
+    y, final = torch.compile(layer, backend="eager", fullgraph=True)(x)
+    torch.testing.assert_close((y, final), layer(x))
+
+
 X = torch.randn(3, 7, 3)
 STATE = {"h": torch.zeros(3, 4), "c": torch.zeros(3, 4)}
 
@@ -141,6 +147,13 @@ STATE = {"h": torch.zeros(3, 4), "c": torch.zeros(3, 4)}
         (lambda layer: layer(X, None, {"h": STATE["h"]}), ValueError, r"state has the leaves \['h'\] but cell LSTM has \['c', 'h'\]"),
         (lambda layer: layer(X, None, {**STATE, "c": torch.zeros(2, 4)}), ValueError, r"state 'c' has shape \(2, 4\); expected \(3, 4\), batch first"),
         (lambda layer: layer(X, None, (STATE["h"], STATE["c"])), TypeError, r"state is a tuple; expected a dict of tensors with the leaves \['c', 'h'\]"),
+        (lambda layer: layer(X.numpy()), TypeError, r"x is a ndarray; expected a tensor. Call torch.as_tensor\(x\)"),
+        (lambda layer: layer(X, ["7", "2", "1"]), TypeError, r"lengths are \['7', '2', '1'\]; expected 3 whole numbers, one for each row of x"),
+        (lambda layer: layer(X, [7, None, 1]), TypeError, r"lengths are \[7, None, 1\]; expected 3 whole numbers"),
+        (lambda layer: layer(X.double()), TypeError, "x has dtype torch.float64 but cell LSTM has parameters of torch.float32. Turn one of them into"),
+        (lambda layer: layer(X.to("meta")), ValueError, r"x is on meta but cell LSTM has its parameters on cpu. Move one of them with .to\("),
+        (lambda layer: layer(X, None, {**STATE, "h": STATE["h"].double()}), TypeError, "state 'h' has dtype torch.float64 but cell LSTM has parameters"),
+        (lambda layer: layer(X, None, {**STATE, "c": [0.0]}), TypeError, "state 'c' is a list; expected a tensor, batch first"),
         (lambda layer: Layer(torch.nn.LSTM(3, 4)), TypeError, "cell is a LSTM; expected a seqlab.Cell, e.g. make_cell"),
         (lambda layer: Layer(layer.cell, "lop"), ValueError, "no executor is named 'lop'. Did you mean 'loop'"),
         (lambda layer: Layer(make_cell("gru", 3, 4), "native"), ValueError, r"executor='native' cannot run GRU: GRU has equations of its own"),

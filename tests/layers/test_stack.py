@@ -70,6 +70,19 @@ def test_each_part_starts_from_its_own_state():
     torch.testing.assert_close(found, x, rtol=0, atol=0)
 
 
+def test_a_part_may_stand_in_two_places():
+    """Shared weights: each place has its own state."""
+    layer, x = Layer(random_cell("gru", 3, 3), "loop"), batch(3)
+    stack = Stack([layer, layer])
+    found, final = stack(x, LENGTHS)
+    below, first = layer(x, LENGTHS)
+    expected, second = layer(below, LENGTHS)
+    assert torch.equal(found, expected)
+    assert torch.equal(final["0.h"], first["h"])
+    assert torch.equal(final["1.h"], second["h"])
+    assert sorted(stack.initial_state(2)) == ["0.h", "1.h"]
+
+
 def test_stacked_bidirectional_layers_see_both_directions_below():
     stack = STACKS["bidirectional"]()
     assert [part.input_size for part in stack.parts] == [3, 8]
@@ -209,4 +222,22 @@ LAYER = Layer(random_cell("rnn", 3, 4), "loop")
 )
 def test_errors_name_the_value_and_what_was_expected(call, message):
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Stack([LAYER.cell]), "part 0 of Stack is a RNN; expected a part with the contract of a Layer. Put a cell into a Layer"),
+        (lambda: Stack([LAYER, torch.nn.LSTM(4, 4)]), "part 1 of Stack is a LSTM; expected a part .* Use Layer, Bidirectional or Stack"),
+        (lambda: Bidirectional(LAYER, LAYER.cell), "backward of Bidirectional is a RNN; expected a part"),
+        (
+            lambda: mixed()(X, None, (X[:, 0], X[:, 0])),
+            "state is a tuple; expected a dict of tensors whose names begin with 0., 1., 2., 3., as",
+        ),
+        (lambda: Bidirectional(LAYER, LAYER)(X, None, X[:, 0]), "state is a Tensor; expected a dict of tensors whose names begin with forward., backward."),
+    ],
+)
+def test_what_is_no_part_and_no_state_is_a_type_error(call, message):
+    with pytest.raises(TypeError, match=message):
         call()
