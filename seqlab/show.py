@@ -18,9 +18,10 @@ def metrics_table(metrics: dict[str, float]) -> Table:
     return table
 
 
-def jobs_table(jobs: list[tuple[int, str, float | None]]) -> Table:
-    """One row per job of a sweep: number, overrides, and the metric it returned."""
+def jobs_table(jobs: list[tuple[int, list[str], float | None]]) -> Table:
+    """One row per job of a sweep: number, the overrides that not all jobs share, and the metric it returned."""
+    shared = set.intersection(*(set(overrides) for _, overrides, _ in jobs)) if jobs else set()
     table = Table("job", "overrides", "metric")
     for number, overrides, value in jobs:
-        table.add_row(str(number), overrides, "" if value is None else f"{value:.5g}")
+        table.add_row(str(number), " ".join(word for word in overrides if word not in shared), "" if value is None else f"{value:.5g}")
     return table

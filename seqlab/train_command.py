@@ -52,14 +52,14 @@ def main(argv: list[str]) -> int:
         run_hydra(_train)()
         return 0
     failed: list[str] = []
-    done: list[tuple[int, str, float | None]] = []  # of a sweep: number, overrides, metric; jobs in other processes are not seen
+    done: list[tuple[int, list[str], float | None]] = []  # of a sweep: number, overrides, metric; jobs in other processes are not seen
 
     def job(config: DictConfig) -> float | None:
         with _environment(FULL_ERROR, None):
             try:
                 value = _train(config)
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
-                    done.append((HydraConfig.get().job.num, " ".join(HydraConfig.get().overrides.task), value))
+                    done.append((HydraConfig.get().job.num, list(HydraConfig.get().overrides.task), value))
                 return value
             except Exception as error:
                 message = _explain_job(error)
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _show_sweep(done: list[tuple[int, str, float | None]]) -> None:
+def _show_sweep(done: list[tuple[int, list[str], float | None]]) -> None:
     """The jobs of a sweep and their metrics, when there were several."""
     if len(done) > 1:
         from seqlab.show import console, jobs_table

@@ -21,6 +21,7 @@ SMALL = [
     "data.num_bits=3",
     "data.num_pairs=24",
     "data.batch_size=4",
+    "executor=loop",
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
     "trainer.val_check_interval=1.0",

@@ -42,14 +42,13 @@ def test_ctrl_c_saves_what_was_trained_and_exits_with_130(tmp_path: Path) -> Non
 
 
 def test_a_sweep_trains_each_job_in_a_directory_of_its_own(tmp_path: Path) -> None:
-    words = command("-m", "cell=rnn,lstm", "seed=1,2", "cell.hidden_size=4", "hydra.sweep.dir=sweep")
+    words = command("-m", "cell=rnn,lstm", "seed=3", "cell.hidden_size=4", "hydra.sweep.dir=sweep")
     done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    jobs = [Run(tmp_path / "sweep" / str(number), None) for number in range(4)]
+    jobs = [Run(tmp_path / "sweep" / str(number), None) for number in range(2)]
     overrides = [json.dumps((job.directory / "overrides.yaml").read_text()) for job in jobs]
-    assert ["cell=lstm" in text for text in overrides] == [False, False, True, True]
-    assert [job.summary["seed"] for job in jobs] == [1, 2, 1, 2]
+    assert ["cell=lstm" in text for text in overrides] == [False, True]
+    assert [job.summary["seed"] for job in jobs] == [3, 3]
     assert all(job.checkpoint("last")["global_step"] == 6 for job in jobs)
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines() if "cell=" in line and "│" in line]
-    assert [row[0] for row in rows] == ["0", "1", "2", "3"]  # the table at the end
-    assert [row[-1] for row in rows] == [f"{job.summary['monitor_value']:.5g}" for job in jobs]
+    assert rows == [[str(n), f"cell={cell}", f"{jobs[n].summary['monitor_value']:.5g}"] for n, cell in enumerate(["rnn", "lstm"])]  # the table at the end
