@@ -29,10 +29,11 @@ def native(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     hidden = [inputs.state[key][None].contiguous() for key in keys]  # a learned state comes expanded, which cuDNN refuses
     flat = [w for w in weights[1:] if w is not None]
     has_biases = weights.input_bias is not None
+    keep = torch.is_grad_enabled()  # cuDNN's "train": what the backward needs. Not cell.training, since evaluation may be differentiated too
     kernel = _KERNELS[weights.kind]
     if inputs.lengths is None:
         first = hidden if weights.kind == "lstm" else hidden[0]
-        y, *last = kernel(inputs.x, first, flat, has_biases, 1, 0.0, cell.training, False, False)
+        y, *last = kernel(inputs.x, first, flat, has_biases, 1, 0.0, keep, False, False)
         return y, {key: leaf[0].to(inputs.state[key].dtype) for key, leaf in zip(keys, last, strict=True)}  # autocast narrows; the carry does not
     packed = pack_padded_sequence(inputs.x, inputs.lengths.cpu(), enforce_sorted=False)
     order, back = packed.sorted_indices, packed.unsorted_indices
@@ -40,6 +41,6 @@ def native(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
     assert back is not None
     ordered = [leaf.index_select(1, order) for leaf in hidden]
     first = ordered if weights.kind == "lstm" else ordered[0]
-    data, *last = kernel(packed.data, packed.batch_sizes, first, flat, has_biases, 1, 0.0, cell.training, False)
+    data, *last = kernel(packed.data, packed.batch_sizes, first, flat, has_biases, 1, 0.0, keep, False)
     y, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, back), total_length=inputs.x.shape[0])
     return y, {key: leaf[0].index_select(0, back).to(inputs.state[key].dtype) for key, leaf in zip(keys, last, strict=True)}

@@ -1,5 +1,6 @@
 """A cell over time: exact lengths, state that is the caller's, learned starts, the kernels, and what is said when it goes wrong."""
 
+import importlib
 import logging
 
 import pytest
@@ -62,6 +63,25 @@ def test_native_equals_loop(name, options, lengths):
         torch.testing.assert_close(b, a, rtol=1e-10, atol=1e-11)  # float64; the kernel sums in another order
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["none", "ragged"])
+def test_the_kernel_keeps_what_the_backward_needs_in_evaluation_too(lengths, monkeypatch):
+    """cuDNN refuses a backward without it; the kernels of the CPU do not care, so the argument itself is looked at."""
+    kernels = importlib.import_module("seqlab.executors.native")._KERNELS
+    kept, kernel = [], kernels["lstm"]
+    place = 6 if lengths is None else 7
+
+    def recording(*arguments):
+        kept.append(arguments[place])
+        return kernel(*arguments)
+
+    monkeypatch.setitem(kernels, "lstm", recording)
+    layer = Layer(random_cell("lstm", 3, 4), "native").eval()
+    layer(batch(3), lengths)
+    with torch.no_grad():
+        layer(batch(3), lengths)
+    assert kept == [True, False]
+
+
 def test_lengths_come_as_a_list_or_as_any_whole_numbers():
     layer = Layer(random_cell("lstm", 3, 4), "loop")
     expected, _ = layer(batch(3), LENGTHS)
@@ -121,7 +141,8 @@ def test_the_choice_is_said_once(caplog):
     assert [record.message for record in caplog.records] == ["Unheard(LSTM) runs on executor 'loop': executor='loop' was asked for"]
 
 
-def test_torch_compile_takes_a_layer_as_one_graph():
+def test_torch_compile_takes_a_layer_as_one_graph(monkeypatch):
+    monkeypatch.setattr("seqlab.executors._said", set())  # what was said before would not be logged again
     layer, x = Layer(make_cell("gru", 3, 4), "loop"), torch.randn(2, 4, 3)
     y, final = torch.compile(layer, backend="eager", fullgraph=True)(x)
     torch.testing.assert_close((y, final), layer(x))
