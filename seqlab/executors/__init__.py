@@ -24,7 +24,7 @@ from seqlab.executors.sequence import CannotCompile, Sequence, call_weights, len
 from seqlab.executors.toolchain import compiler
 from seqlab.registry import unknown
 
-__all__ = ["EXECUTORS", "Call", "CannotCompile", "Choice", "Sequence", "choose", "lengths_to_mask", "run"]
+__all__ = ["EXECUTORS", "Call", "CannotCompile", "Choice", "Sequence", "choice_in_training", "choose", "lengths_to_mask", "run"]
 
 
 def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
@@ -38,6 +38,7 @@ LEAST_STEPS = 32  # fewer steps than this do not pay for compiling them
 _log = logging.getLogger("seqlab")
 _said: set[str] = set()
 _refused: WeakKeyDictionary[Cell, str] = WeakKeyDictionary()  # cells that "auto" found impossible to compile, and why
+_trained: WeakKeyDictionary[Cell, dict[str, Choice]] = WeakKeyDictionary()  # by what was requested: what ran a cell last, with gradients
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,15 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
         choice = choose(cell, requested, call)
         result = _execute(cell, choice, inputs, weights, recompute)
     if not torch.compiler.is_compiling():  # a log line would break the graph of torch.compile
+        if call.gradient:
+            _trained.setdefault(cell, {})[requested] = choice
         say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
     return result
+
+
+def choice_in_training(cell: Cell, requested: str) -> Choice | None:
+    """What ran the cell in its last call with gradients in which `requested` was; None before there was one."""
+    return _trained.get(cell, {}).get(requested)
 
 
 def _execute(cell: Cell, choice: Choice, inputs: Sequence, weights: State, recompute: bool) -> tuple[Tensor, State]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.cells.base import Cell, State
-from seqlab.executors import Call, Choice, Sequence, choose, lengths_to_mask, run
+from seqlab.executors import Call, Choice, Sequence, choice_in_training, choose, lengths_to_mask, run
 from seqlab.executors.sequence import expand_mask
 from seqlab.layers.contract import Lengths, SequenceModule, check_input, check_like, check_state
 
@@ -33,8 +33,8 @@ class Layer(SequenceModule):
             self.learned.update({name: nn.Parameter(leaf[0].clone()) for name, leaf in start.items()})
 
     def choice(self) -> Choice:
-        """Which executor runs this layer, and why."""
-        return choose(self.cell, self.executor, Call(recompute=self.recompute))
+        """Which executor runs this layer, and why: in training, or where it was not trained yet, for long sequences."""
+        return choice_in_training(self.cell, self.executor) or choose(self.cell, self.executor, Call(recompute=self.recompute))
 
     def initial_state(self, batch_size: int) -> State:
         learned = {name: leaf.expand(batch_size, *leaf.shape) for name, leaf in self.learned.items()}

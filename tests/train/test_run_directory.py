@@ -139,3 +139,10 @@ def test_the_learning_curve_is_drawn_for_any_metrics(tmp_path: Path) -> None:
     for name, validation in {"none": {}, "loss": {"val/loss": [(1, 1.0)]}, "three": {f"val/{m}": [(1, 0.0), (2, 1.0)] for m in ("loss", "a", "b")}}.items():
         draw_learning_curve(tmp_path / f"{name}.png", [(1, 1.0), (2, 0.5)], validation, best_step=2)
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_summary_names_the_executor_that_ran(run: Callable[..., Run]) -> None:
+    """3 steps are run otherwise than the long sequences for which one would choose without looking."""
+    ran = run("executor=auto").summary["executors"]["encoder.parts.0"]
+    assert ran["executor"] == "loop"
+    assert "3 steps are too few to pay for compiling" in ran["reason"]
