@@ -11,6 +11,7 @@ import difflib
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -43,12 +44,18 @@ def register_cell(name: str) -> Callable[[T], T]:
     """Class decorator: `make_cell(name, ...)` and `cell=name` build this class from now on.
 
     Raises ValueError when another class holds the name; the message names both places. Defining the same class again
-    (a notebook cell run twice) replaces the first.
+    (a notebook cell run twice) replaces the first. A name is letters, digits and _ - . +, as a command line takes it
+    without quotes; any other is a ValueError, and no name at all (@register_cell without parentheses) a TypeError.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a cell is {name!r}; expected a string. Write @register_cell('name') above the class.")
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise ValueError(f"the cell name {name!r} cannot be written on a command line; expected letters, digits and _ - . + alone. Rename the cell.")
 
     def decorate(cls: T) -> T:
         location = f"{cls.__module__}.{cls.__qualname__}"
-        file = str(getattr(sys.modules.get(cls.__module__), "__file__", None) or "an interactive session")
+        module_file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        file = str(Path(module_file).resolve()) if module_file else "an interactive session"  # one file may be reached by two paths
         builtin = _builtin().get(name)
         if builtin is not None and builtin.location != location:
             raise ValueError(_taken(name, f"{builtin.location} (seqlab)", f"{location} ({file})"))
@@ -65,8 +72,10 @@ def resolve_cell(name: str) -> type:
     """The class registered under `name`, importing only the module that holds it.
 
     Raises ValueError for an unknown name (with the closest match and all known names), for a name claimed twice, and
-    for a plugin that cannot be imported.
+    for a plugin that cannot be imported; TypeError for what is no name.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a cell is {name!r}; expected a string, e.g. 'lstm'.")
     claims = _claims(name)
     if not claims:
         raise ValueError(unknown("cell", name, known_names(), HOW_TO_ADD))
@@ -103,7 +112,8 @@ def load_plugin_file(path: str | Path) -> ModuleType:
     if file in _plugin_files:
         return _plugin_files[file]
     if not file.is_file():
-        raise ValueError(f"plugin file {str(path)!r} does not exist (looked at {file}). Give plugins=[path/to/file.py].")
+        wrong = "is a folder" if file.is_dir() else "does not exist"
+        raise ValueError(f"plugin file {str(path)!r} {wrong} (looked at {file}). Give plugins=[path/to/file.py].")
     module_name = f"seqlab_plugin_{file.stem}"
     if module_name in sys.modules:  # two files of one name in two folders
         module_name += f"_{len(_plugin_files)}"

@@ -52,6 +52,27 @@ def test_another_class_cannot_take_a_name(site):
     assert resolve_cell("mine") is First
 
 
+@pytest.mark.parametrize("name", ["", "two words", "a/b", "a=b", "a,b", "[a]"])
+def test_a_name_that_no_command_line_takes_is_refused(site, name):
+    with pytest.raises(ValueError, match=r"cannot be written on a command line; expected letters, digits and _ - . \+ alone"):
+        register_cell(name)
+    assert name not in known_names()
+
+
+def test_the_decorator_without_parentheses_says_so(site):
+    """It would put a function in the place of the class."""
+    with pytest.raises(TypeError, match=r"the name of a cell is <class .*Mine'>; expected a string. Write @register_cell\('name'\)"):
+
+        @register_cell
+        class Mine:
+            pass
+
+
+def test_what_is_no_name_is_a_type_error():
+    with pytest.raises(TypeError, match=r"the name of a cell is None; expected a string, e.g. 'lstm'"):
+        make_cell(None, 3, 3)
+
+
 def test_a_built_in_name_is_taken_before_the_cell_is_imported(site):
     with pytest.raises(ValueError, match=r"'lstm' is claimed twice, by seqlab.cells.lstm.LSTM \(seqlab\) and by .*Mine"):
 

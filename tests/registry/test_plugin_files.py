@@ -1,5 +1,6 @@
 """Bare files that register cells: plugins=[FILE]."""
 
+import importlib
 import sys
 
 import pytest
@@ -27,6 +28,16 @@ def test_a_file_makes_its_cells_known_and_is_loaded_once(write):
     assert cell_file("leaky") == str(file)
     (info,) = [info for info in list_cells() if info.name == "leaky"]
     assert (info.origin, info.summary, info.error) == (str(file), "Leaky sum: h_t = a h_(t-1) + x_t", "")
+
+
+def test_a_file_is_one_file_by_whatever_path(write, tmp_path, monkeypatch):
+    file = write(CELL.format(name="leaky", cls="Leaky"), folder="real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    module = load_plugin_file(file)
+    assert load_plugin_file(tmp_path / "link" / "mine.py") is module
+    monkeypatch.syspath_prepend(tmp_path / "link")
+    imported = importlib.import_module("mine")
+    assert resolve_cell("leaky") is imported.Leaky
 
 
 def test_two_files_of_one_name_do_not_get_in_each_others_way(write):
@@ -70,6 +81,11 @@ def test_a_repaired_file_can_be_loaded_after_all(write):
         load_plugin_file(file)
     write(CELL.format(name="leaky", cls="Leaky"))
     assert load_plugin_file(file).Leaky is resolve_cell("leaky")
+
+
+def test_a_folder_is_no_plugin(site, tmp_path):
+    with pytest.raises(ValueError, match=r"plugin file .* is a folder \(looked at .*\). Give plugins=\["):
+        load_plugin_file(tmp_path)
 
 
 def test_a_text_file_is_no_plugin(write):
