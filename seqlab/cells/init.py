@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from seqlab.cells.base import Cell, WrapperCell
 from seqlab.registry import unknown
-
-if TYPE_CHECKING:
-    from seqlab.cells.base import Cell
 
 
 def glorot_(weight: Tensor, num_gates: int = 1) -> Tensor:
@@ -78,6 +75,8 @@ def role(name: str) -> str | None:
 class Initialise:
     """A way to start any cell: called with a cell, it sets the parameters in place and returns the cell. None leaves a role as the cell has it.
 
+    Of a cell in wrappers it sets the parameters of the innermost cell, whose gates say how they are stacked.
+
     every: glorot, orthogonal, identity, uniform, normal or zeros, for every parameter with two axes, whatever its name: fits
     any cell. input, recurrent: the same for the weights of that role, each gate's block for itself. bias: zeros, uniform or
     normal, for every bias. The scales multiply what the scheme gives: uniform is then in ±scale, normal has that standard
@@ -126,6 +125,9 @@ class Initialise:
 
     @torch.no_grad()
     def __call__(self, cell: Cell) -> Cell:
+        wrapped = cell
+        while isinstance(cell, WrapperCell):
+            cell = cell.cell
         parameters = dict(cell.named_parameters())
         gates = len(cell.gates) or 1
         for name, (scheme, scale) in self.schemes.items():
@@ -139,7 +141,7 @@ class Initialise:
                 WEIGHT_SCHEMES[scheme](parameter, gates if parameter.shape[0] % gates == 0 else 1).mul_(scale)
         if self.forget_bias is not None or self.chrono is not None:
             self._set_keeping(cell, parameters)
-        return cell
+        return wrapped
 
     def _set_keeping(self, cell: Cell, parameters: dict[str, nn.Parameter]) -> None:
         """Set the bias of the gate that keeps the old state, and against chrono's that of the input gate."""

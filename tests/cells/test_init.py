@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from seqlab import Stack, make_cell
 from seqlab.cells.init import Initialise, role
 from seqlab.cells.output_norm import OutputNorm
+from seqlab.cells.zoneout import Zoneout
 from seqlab.registry import list_cells
 from tests.cells.instances import random_cell
 
@@ -146,6 +147,18 @@ def test_bias_scheme_reaches_every_bias():
     Initialise(bias="zeros")(cell)
     assert not cell.bias.any()
     assert not cell.recurrent_bias.any()
+
+
+def test_a_cell_in_wrappers_starts_as_it_would_without():
+    """Its gates are hidden in there: taken for one block, the four of an LSTM would not be orthogonal."""
+    options = {"input": "glorot", "recurrent": "orthogonal", "bias": "uniform", "chrono": 20.0}
+    torch.manual_seed(1)
+    bare = Initialise(**options)(make_cell("lstm", 3, 6))
+    wrapped = OutputNorm(Zoneout(make_cell("lstm", 3, 6)))
+    torch.manual_seed(1)
+    make_cell("lstm", 3, 6)
+    assert Initialise(**options)(wrapped) is wrapped
+    torch.testing.assert_close(dict(wrapped.cell.cell.named_parameters()), dict(bare.named_parameters()), rtol=0, atol=0)
 
 
 def test_stack_applies_it_to_every_cell_before_it_is_wrapped():
