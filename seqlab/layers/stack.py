@@ -77,6 +77,10 @@ class Stack(SequenceModule):
             raise ValueError(f"num_layers is {num_layers} with {len(cells)} cells; expected at least 1, and as many layers as cells are listed.")
 
         def layer(which: str | CellFactory, size: int) -> Layer:
+            if isinstance(which, Cell):
+                raise TypeError(
+                    f"cell is a {type(which).__name__} already built; expected a name or a factory, as every layer needs its own. Use Stack([Layer(cell)])."
+                )
             if isinstance(which, str):
                 if hidden_size is None:
                     raise ValueError(f"hidden_size is missing for cell {which!r}; expected the width of its state.")

@@ -230,6 +230,7 @@ def test_errors_name_the_value_and_what_was_expected(call, message):
     [
         (lambda: Stack([LAYER.cell]), "part 0 of Stack is a RNN; expected a part with the contract of a Layer. Put a cell into a Layer"),
         (lambda: Stack([LAYER, torch.nn.LSTM(4, 4)]), "part 1 of Stack is a LSTM; expected a part .* Use Layer, Bidirectional or Stack"),
+        (lambda: Stack.of(LAYER.cell, 3), r"cell is a RNN already built; expected a name or a factory, .* Use Stack\(\[Layer\(cell\)\]\)"),
         (lambda: Bidirectional(LAYER, LAYER.cell), "backward of Bidirectional is a RNN; expected a part"),
         (
             lambda: mixed()(X, None, (X[:, 0], X[:, 0])),
