@@ -27,8 +27,9 @@ class GradientRecord(L.Callback):
     max_share bounds the cost: a probe that would bring their time above this share of the run so far is left out, the
     first and the last never are. What they took is logged at the end.
     Writes gradient.npz (`load_record`) and gradient_states.png, gradient_parameters.png and gradient_activations.png into
-    `directory`, and reports to all loggers the norm of the whole gradient, of each state's first step against its largest,
-    and each layer's mean activation, dead units and saturation.
+    `directory`, and reports to all loggers the norm of the whole gradient, the largest norm of a training batch since the
+    probe before (unclipped), that of each state's first step against its largest, and each layer's mean activation, dead
+    units and saturation.
     """
 
     def __init__(self, directory: str | Path, every: int = 100, rows: int = 16, max_share: float = 0.1) -> None:
@@ -43,6 +44,8 @@ class GradientRecord(L.Callback):
         self.max_share = max_share
         self.steps: list[int] = []
         self.readings: list[Reading] = []
+        self.largest: list[float] = []  # norm of a training batch's gradient before clipping, since the probe before
+        self._largest = torch.zeros(())
         self._batch: Batch | None = None
         self._left_out = 0
         self._spent = 0.0
@@ -53,6 +56,8 @@ class GradientRecord(L.Callback):
         self._probe(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if isinstance(pl_module, Task) and pl_module.gradient_norm is not None:
+            self._largest = torch.maximum(self._largest.to(pl_module.gradient_norm), pl_module.gradient_norm)  # stays on the device
         if trainer.global_step % self.every or not trainer.is_global_zero or self.steps[-1] == trainer.global_step:
             return
         likely = self._spent * (1 + 1 / len(self.steps))
@@ -83,8 +88,10 @@ class GradientRecord(L.Callback):
         reading = probe(task, self._batch)
         self.steps.append(trainer.global_step)
         self.readings.append(reading)
+        self.largest.append(float(self._largest))
+        self._largest = torch.zeros(())
         for logger in trainer.loggers:
-            logger.log_metrics(scalars(reading), step=trainer.global_step)
+            logger.log_metrics({"gradient/largest_norm": self.largest[-1], **scalars(reading)}, step=trainer.global_step)
         self._spent += time.perf_counter() - start
 
     def _first_batch(self, trainer: L.Trainer) -> Batch:
@@ -98,7 +105,7 @@ class GradientRecord(L.Callback):
 
     def _write(self) -> None:
         if self.readings:
-            np.savez_compressed(self.directory / RECORD, allow_pickle=False, **pack(self.steps, self.readings))
+            np.savez_compressed(self.directory / RECORD, allow_pickle=False, **pack(self.steps, self.readings, self.largest))
             record = load_record(self.directory / RECORD)
             draw_states(record, self.directory / "gradient_states.png")
             draw_parameters(record, self.directory / "gradient_parameters.png")
@@ -114,9 +121,9 @@ def scalars(reading: Reading) -> dict[str, float]:
     return told | {f"activation/saturated/{name}": value for name, value in reading.saturation.items()}
 
 
-def pack(steps: list[int], readings: list[Reading]) -> dict[str, np.ndarray]:
-    """{name: array over probes}: `steps` (P,), `loss` (P,), `states/NAME` (P, T) and `KIND/NAME` (P,) for all others."""
-    packed = {"steps": np.array(steps), "loss": np.array([r.loss for r in readings])}
+def pack(steps: list[int], readings: list[Reading], largest: list[float]) -> dict[str, np.ndarray]:
+    """{name: array over probes}: `steps`, `loss` and `largest` (P,), `states/NAME` (P, T) and `KIND/NAME` (P,) for all others."""
+    packed = {"steps": np.array(steps), "loss": np.array([r.loss for r in readings]), "largest": np.array(largest)}
     for kind in ("states", "parameters", "saturation", "dead", "mean", "spread"):
         for name in getattr(readings[0], kind):
             packed[f"{kind}/{name}"] = np.array([getattr(r, kind)[name] for r in readings])
