@@ -27,14 +27,13 @@ class Request:
     drawn: State
     mask: Tensor | None
     leaves: State = field(init=False)
+    wants_gradient: bool = field(init=False)  # as of the call: compiling switches gradient modes
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "leaves", {**self.state, **self.drawn})
-
-    @property
-    def wants_gradient(self) -> bool:
-        every = (*self.p, *self.weights.values(), *self.leaves.values())
-        return torch.is_grad_enabled() and any(t.requires_grad for t in every)
+        leaves = {**self.state, **self.drawn}
+        every = (*self.p, *self.weights.values(), *leaves.values())
+        object.__setattr__(self, "leaves", leaves)
+        object.__setattr__(self, "wants_gradient", torch.is_grad_enabled() and any(t.requires_grad for t in every))
 
     def key(self) -> Hashable:
         """Equal for two calls that one plan can serve. Neither T nor B is in it.

@@ -1,0 +1,92 @@
+"""Which executor runs a cell, and what is said about it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import seqlab.executors as executors
+from seqlab import Layer, make_cell
+from seqlab.cells.base import State
+from seqlab.executors import Call, CannotCompile, choose
+from seqlab.executors.toolchain import compiler
+from tests.executors.plugins import Small
+
+X = torch.linspace(-1, 1, 2 * 40 * 3).view(2, 40, 3)
+
+
+class Draws(Small):
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(p + state["h"] * torch.rand_like(p))
+        return h, {"h": h}
+
+
+class Branches(Small):
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(p + state["h"])
+        return (h, {"h": h}) if h.sum() > 0 else (-h, {"h": -h})
+
+
+class Writes(Small):
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(p.mul_(2) + state["h"])
+        return h, {"h": h}
+
+
+CAUSES = [(Draws, "draws random numbers"), (Branches, "looks at the values of a tensor"), (Writes, "writes to one of its arguments")]
+
+
+def test_auto_on_a_machine_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "compiler", lambda: "g++")
+    lstm, peephole, gru = make_cell("lstm", 3, 4), make_cell("lstm_peephole", 3, 4), make_cell("gru_reset_after", 3, 4)
+    assert choose(lstm).executor == "compiled"
+    assert choose(lstm, call=Call(gradient=False)).executor == "native"
+    assert choose(gru, call=Call(gradient=False)).executor == "compiled"
+    assert choose(lstm, call=Call(steps=8)).executor == "native"
+    assert choose(peephole, call=Call(steps=8)).executor == "loop"
+    assert choose(peephole, call=Call(transformed=True)).executor == "loop"
+    assert choose(make_cell("min_gru", 3, 4), call=Call(device="cuda")).executor == "scan"
+
+
+def test_auto_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "compiler", lambda: None)
+    for name, expected in (("lstm", "native"), ("lstm_peephole", "loop"), ("min_gru", "scan")):
+        choice = choose(make_cell(name, 3, 4))
+        assert choice.executor == expected
+        assert "no C++ compiler was found" in choice.reason
+    with pytest.raises(ValueError, match=r"executor='compiled' cannot run LSTM: no C\+\+ compiler"):
+        Layer(make_cell("lstm", 3, 4), "compiled")
+
+
+def test_what_was_asked_for_and_cannot_be() -> None:
+    with pytest.raises(ValueError, match="executor='scan' cannot run LSTM: LSTM is not known to be linear"):
+        Layer(make_cell("lstm", 3, 4), "scan")
+    with pytest.raises(ValueError, match="recompute=True saves nothing"):
+        Layer(make_cell("lstm", 3, 4), "native", recompute=True)
+    with pytest.raises(ValueError, match=r"no executor is named 'fast'"):
+        Layer(make_cell("lstm", 3, 4), "fast")
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+@pytest.mark.parametrize(("make", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
+def test_a_cell_that_cannot_compile(make: type[Small], cause: str) -> None:
+    with pytest.raises(CannotCompile, match=f"executor='compiled' cannot run {make.__name__}: .*{cause}"):
+        Layer(make(), "compiled")(X)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+def test_auto_falls_back_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "seqlab")
+    layer = Layer(Branches())
+    found, _ = layer(X)
+    assert layer.choice().executor == "loop"
+    assert "looks at the values of a tensor" in layer.choice().reason
+    torch.testing.assert_close(found, Layer(layer.cell, "loop")(X)[0])
+    assert "Branches runs on executor 'loop'" in caplog.text
+
+
+def test_inside_a_transformation_auto_runs_the_loop() -> None:
+    layer = Layer(make_cell("lstm_peephole", 3, 4))
+    rows = torch.func.vmap(lambda row: layer(row[None])[0][0])(X)
+    torch.testing.assert_close(rows, Layer(layer.cell, "loop")(X)[0])
