@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from seqlab.list_cells import read_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +34,7 @@ def main(argv: list[str]) -> int:
         for file in arguments.plugin:
             load_plugin_file(file)
         factory = partial(make_cell, arguments.name, input_size, hidden_size, **options)
-        factory()
+        _build(arguments.name, factory)
         checks = QUICK_CHECKS if arguments.quick else CHECKS
         results = check_cell(factory, checks=checks, known_failures=dict(arguments.known_failure))
     except (ValueError, TypeError) as error:
@@ -46,6 +49,18 @@ def main(argv: list[str]) -> int:
     return 0 if passed else 1
 
 
+def _build(name: str, factory: Callable[[], object]) -> None:
+    """Build one cell, to see that it can be. Raises ValueError or TypeError, with the place when the cell's own code fails."""
+    from seqlab.testing import describe_failure
+
+    try:
+        factory()
+    except (ValueError, TypeError):
+        raise
+    except Exception as error:  # a cell that is being written may fail in any way
+        raise ValueError(f"cell {name!r} cannot be built: it {describe_failure(error)}.") from error
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command, which `--help` explains."""
     made = argparse.ArgumentParser(
@@ -56,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("name", metavar="NAME", help="the registered name, as `seqlab cells` lists it")
     made.add_argument("--option", metavar="KEY=VALUE", type=_option, action="append", default=[], help="an option of the cell, e.g. --option bias=false")
     made.add_argument("--plugin", metavar="FILE", action="append", default=[], help="a Python file that registers cells; may be given again")
-    made.add_argument("--size", metavar="I,H", type=_size, default=(3, 4), help="input_size and hidden_size to check at (3,4: small is fast)")
+    made.add_argument("--size", metavar="I,H", type=read_size, default=(3, 4), help="input_size and hidden_size to check at (3,4: small is fast)")
     made.add_argument("--quick", action="store_true", help="leave out the compiled executor, which takes half a minute to compile")
     made.add_argument(
         "--known-failure",
@@ -71,14 +86,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """key=value with a JSON value (false, 2, null) or else a plain word."""
+    """key=value with a value as JSON writes it (false, 2, null), or Python (False, .5, None), or else a plain word."""
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is no option; expected KEY=VALUE, e.g. bias=false")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
+    for read in (json.loads, ast.literal_eval):  # the word 'False' would be taken for true
+        try:
+            return key, read(value)
+        except (ValueError, SyntaxError):
+            continue
+    return key, value
 
 
 def _known(text: str) -> tuple[str, str]:
@@ -86,14 +103,6 @@ def _known(text: str) -> tuple[str, str]:
     if not (equals and reason):
         raise argparse.ArgumentTypeError(f"{text!r} has no reason; expected CHECK=REASON, e.g. check_double_backward='the kernel has none'")
     return check, reason
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        input_size, hidden_size = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no pair of sizes; expected I,H, e.g. 3,4") from None
-    return input_size, hidden_size
 
 
 def _show(name: str, options: dict[str, Any], results: Sequence[Result], left_out: int) -> None:
@@ -124,12 +133,11 @@ def table(title: str, results: Sequence[Result]) -> Table:
     rows.columns[2].justify = "right"
     for result in results:
         outcome = Text(result.outcome, style=COLOURS[result.outcome])
-        rows.add_row(result.check, outcome, f"{1000 * result.seconds:.0f}", Text(properties[result.check], style="dim"))
-    for column in rows.columns:
-        column.no_wrap = True  # one line for each check: on a narrow terminal the property is cut, not the name
-    rows.columns[0].min_width = max(len(result.check) for result in results)
-    rows.columns[1].min_width = max(len(result.outcome) for result in results)
-    rows.columns[2].min_width = 5
+        # One line for each check: on a narrow terminal the property is cut, and the other columns stay whole.
+        looked_at = Text(properties[result.check], style="dim", no_wrap=True, overflow="ellipsis")
+        rows.add_row(result.check, outcome, f"{1000 * result.seconds:.0f}", looked_at)
+    for column in rows.columns[:3]:
+        column.no_wrap = True  # in rich, a column that may wrap is the first to give way
     return rows
 
 

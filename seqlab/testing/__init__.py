@@ -7,7 +7,7 @@ The command `seqlab check NAME` shows the same as a table.
 """
 
 from seqlab.testing.pytest_entry import parametrize_cells
-from seqlab.testing.suite import CHECKS, QUICK_CHECKS, Result, check_cell
+from seqlab.testing.suite import CHECKS, QUICK_CHECKS, Result, check_cell, describe_failure
 from seqlab.testing.verdict import Nonconforming
 
-__all__ = ["CHECKS", "QUICK_CHECKS", "Nonconforming", "Result", "check_cell", "parametrize_cells"]
+__all__ = ["CHECKS", "QUICK_CHECKS", "Nonconforming", "Result", "check_cell", "describe_failure", "parametrize_cells"]

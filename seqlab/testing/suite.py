@@ -95,7 +95,7 @@ def _run(check: Check, factory: CellFactory, known: str | None) -> Result:
     try:
         note = check(factory)
     except Exception as error:  # whatever a cell raises is that cell's verdict, reported with its place
-        reason, outcome = _reason(error), "failed"
+        reason, outcome = describe_failure(error), "failed"
     else:
         reason, outcome = note, "passed"
     seconds = time.perf_counter() - start
@@ -106,7 +106,8 @@ def _run(check: Check, factory: CellFactory, known: str | None) -> Result:
     return Result(check.__name__, outcome, seconds, reason)
 
 
-def _reason(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
+    """What a check or a cell raised, and where in the cell's code."""
     if isinstance(error, Nonconforming):
         return str(error)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((_HERE, _TORCH))]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from seqlab import registry
-from seqlab.check import main
-from seqlab.testing import QUICK_CHECKS
+from seqlab.check import main, parser, table
+from seqlab.testing import CHECKS, QUICK_CHECKS, Result
 
 PLUGIN = '''
 import torch
@@ -66,6 +68,35 @@ def test_a_failing_cell_exits_with_1_and_says_why(plugin: Path, capsys: pytest.C
     assert "checks fail" in shown
 
 
+def test_a_cell_that_cannot_be_built_says_where(plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin.write_text(PLUGIN.replace("self.rate, self.drop = rate, drop", "self.rates[0] = rate"))
+    assert main(["leaky", "--plugin", str(plugin)]) == 2
+    shown = capsys.readouterr().err
+    assert "cell 'leaky' cannot be built: it raised AttributeError: 'Leaky' object has no attribute 'rates' (leaky.py:11, in __init__)." in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("false", False), ("False", False), ("None", None), ("null", None), (".5", 0.5), ("1e-3", 1e-3), ("tanh", "tanh"), ("[1, 2]", [1, 2]), ("", "")],
+)
+def test_values_of_options_are_read_as_they_are_written(text: str, value: object) -> None:
+    """A word would be true, so that a bias=False in Python's spelling would switch the bias on."""
+    ((key, found),) = parser().parse_args(["lstm", "--option", f"bias={text}"]).option
+    assert (key, found, type(found)) == ("bias", value, type(value))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_result_is_shown_on_a_terminal_of_any_width(width: int) -> None:
+    results = [Result(check.__name__, "passed", 1.5) for check in CHECKS]
+    console = Console(width=width, file=io.StringIO())
+    console.print(table("lstm", results))
+    lines = console.file.getvalue().splitlines()[4:-1]
+    assert len(lines) == len(CHECKS)
+    for line, result in zip(lines, results, strict=True):
+        assert [cell.strip() for cell in line.split("│")[1:4]] == [result.check, "passed", "1500"]
+
+
 def test_a_known_failure_is_shown_and_does_not_fail(plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known = [argument for check in QUICK_CHECKS for argument in ("--known-failure", f"{check.__name__}=drops h on purpose")]
     arguments = ["leaky", "--plugin", str(plugin), "--option", "drop=true", "--quick", "--json"]
@@ -81,7 +112,6 @@ def test_a_known_failure_is_shown_and_does_not_fail(plugin: Path, capsys: pytest
         (["lsmt"], "no cell is named 'lsmt'. Did you mean 'lstm'? Known: gru,"),
         (["lstm", "--option", "biass=false"], "no option of cell 'lstm' is named 'biass'. Did you mean 'bias'?"),
         (["rnn", "--option", "activation=tan"], "Did you mean 'tanh'?"),
-        (["lstm", "--size", "0,4"], "input_size is 0; expected a whole number of at least 1."),
         (["lstm", "--plugin", "nowhere.py"], "plugin file 'nowhere.py' does not exist"),
         (["lstm", "--known-failure", "check_spc=x"], "no check is named 'check_spc'. Did you mean 'check_spec'?"),
     ],
@@ -99,7 +129,8 @@ def test_what_cannot_be_checked_exits_with_2(arguments: list[str], message: str,
     [
         ([], "required: NAME"),
         (["lstm", "--option", "bias"], "'bias' is no option; expected KEY=VALUE"),
-        (["lstm", "--size", "4"], "'4' is no pair of sizes; expected I,H"),
+        (["lstm", "--size", "4"], "'4' is no pair of sizes; expected input_size,hidden_size"),
+        (["lstm", "--size", "0,4"], "'0,4' is no pair of sizes; expected input_size,hidden_size"),
         (["lstm", "--known-failure", "check_spec="], "has no reason; expected CHECK=REASON"),
     ],
 )
