@@ -1,0 +1,69 @@
+"""The README's blocks run: what a new user copies works, on small inputs where the README's take long."""
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from seqlab.cli import main
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+COMMANDS = [line.partition("#")[0].strip() for language, text in BLOCKS if language == "bash" for line in text.splitlines() if line.startswith("seqlab ")]
+
+
+def python_block(marker: str) -> str:
+    (found,) = [text for language, text in BLOCKS if language == "python" and marker in text]
+    return found
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A directory with the README's own cell and a text of ours in the places the commands name."""
+    (tmp_path / "mgu.py").write_text(python_block("class MGU"), encoding="utf-8")
+    lines = [f"The {noun} of the {other} is {verb}." for noun in ("sum", "gate", "state") for other in ("cell", "layer") for verb in ("open", "small", "kept")]
+    (tmp_path / "FILE").write_text("\n".join(lines * 20), encoding="utf-8")
+    with open(tmp_path / "FILE.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "body"], *([i, f"{line}\nand more"] for i, line in enumerate(lines * 5))])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_notebook_block_runs():
+    names: dict = {}
+    exec(python_block("make_cell"), names)
+    assert names["y_next"].shape == (3, 5, 16)
+    assert names["y"].shape == (3, 20, 32)
+
+
+def test_a_new_cell_is_checked_and_trained_as_the_readme_says(workplace, capsys):
+    (check,) = [c for c in COMMANDS if c.startswith("seqlab check")]
+    (train,) = [c for c in COMMANDS if "plugins=" in c]
+    assert main(shlex.split(check)[1:]) == 0
+    assert main([*shlex.split(train)[1:], "debug=fast"]) == 0
+    assert "run directory" in capsys.readouterr().out
+
+
+def training_commands():
+    """The commands that train, those that train many models marked slow."""
+    for command in COMMANDS:
+        if command.startswith("seqlab train") and "plugins=" not in command:
+            yield pytest.param(command, marks=[pytest.mark.slow] if "vanishing_gradient" in command else [])
+
+
+@pytest.mark.parametrize("command", training_commands())
+def test_training_commands(command, workplace, capsys):
+    words = [word if word != "data.path=FILE.csv" else f"data.path={workplace / 'FILE.csv'}" for word in shlex.split(command)[1:]]
+    quick = [] if any(word.startswith("debug=") for word in words) else ["debug=fast"]
+    assert main([*words, *quick]) == 0
+
+
+def test_commands_on_a_run(workplace, capsys):
+    assert main(["train", "experiment=char_lm", "data.path=FILE", "debug=fast", "hydra.run.dir=DIR"]) == 0
+    on_a_run = [c for c in COMMANDS if "run=DIR" in c]
+    assert {c.split()[1] for c in on_a_run} >= {"generate", "evaluate"}
+    for command in on_a_run:
+        assert main(shlex.split(command)[1:]) == 0
+    assert "test" in capsys.readouterr().out
