@@ -123,7 +123,7 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
 
     recompute: in segments of time that are run again for their gradients, for less memory (see `segments`).
     """
-    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
     call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed)
     choice = choose(cell, requested, call)
     weights = call_weights(cell)

@@ -221,7 +221,7 @@ def _leads_with_batch(node: fx.Node, batch: torch.SymInt) -> bool:
     value = node.meta.get("val")
     if not isinstance(value, Tensor) or value.dim() == 0 or not isinstance(value.shape[0], torch.SymInt):
         return False
-    return value.shape[0].node.expr == batch.node.expr and not any(_is_symbolic(size) for size in value.shape[1:])
+    return value.shape[0].node.expr == batch.node.expr and not any(_is_symbolic(size) for size in value.shape[1:])  # type: ignore[attr-defined]
 
 
 def _is_view(node: fx.Node) -> bool:

@@ -80,7 +80,7 @@ class _Recurrence(torch.autograd.Function):
         return y, *final
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, *dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor | None, *dfinal: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if torch.is_grad_enabled():
             raise RuntimeError("executor='compiled' has no second derivative, but create_graph=True asks for one. Use executor='loop'.")
         plan: Plan = ctx.plan

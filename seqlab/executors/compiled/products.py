@@ -38,7 +38,7 @@ class LinearOnDriver(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is nn.functional.linear and not kwargs and not torch.is_autocast_enabled("cpu"):
-            x, weight, bias = (*args, None)[:3]
+            x, weight, bias = args[0], args[1], args[2] if len(args) > 2 else None
             if x.dim() > 1 and weight.dim() == 2 and _suits(x, weight):
                 return _Linear.apply(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])  # type: ignore[union-attr]
         return func(*args, **(kwargs or {}))
@@ -51,7 +51,7 @@ class _Linear(torch.autograd.Function):
         return driver().product(x, weight.T, bias)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
         if torch.is_grad_enabled():
             raise RuntimeError("executor='compiled' has no second derivative, but create_graph=True asks for one. Use executor='loop'.")
         x, weight = ctx.saved_tensors

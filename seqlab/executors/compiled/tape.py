@@ -32,8 +32,8 @@ class Weight(NamedTuple):
 
     source: int
     offset: int
-    shape: tuple[int, int]
-    stride: tuple[int, int]
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
 
 
 @dataclass
@@ -106,7 +106,7 @@ class _Recorder:
         number = self.number.get(tensor.untyped_storage().data_ptr())
         if number is None:
             raise NotRecordable("it reads a tensor from outside the step")
-        return number, tensor.storage_offset() * tensor.element_size()
+        return number, int(tensor.storage_offset()) * tensor.element_size()
 
     def pack(self, weight: Tensor) -> int | None:
         """The number of a buffer with the weight packed, or None when it changes from step to step."""

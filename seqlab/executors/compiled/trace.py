@@ -114,7 +114,7 @@ def trace(request: Request) -> Joint:
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
     if batch.node.maybe_as_int() is not None:
         raise CannotCompile(f"step of {type(request.cell).__name__} needs one fixed batch size; expected rows to be independent.")
-    results = list(module.graph.output_node().args[0])
+    results = list(module.graph.output_node().args[0])  # type: ignore[arg-type]
     n, k, w = len(request.p), len(request.weights), len(request.leaves)
     gradients = results[1 + w :]
     dleaves = gradients[n + k : n + k + w]
