@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,11 @@ from seqlab.testing.executors import check_compiled_agrees
 from seqlab.testing.sequences import check_resumes
 from tests.testing.bugs_in_steps import DropsLeaf
 from tests.testing.sound import Sound
+
+
+def test_the_readme_counts_the_checks() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"the suite holds it to {len(CHECKS)} properties" in readme.read_text(encoding="utf-8")
 
 
 def noisy() -> Zoneout:
