@@ -116,6 +116,21 @@ void multiply_packed(int64_t m, int64_t n, int64_t k, const T* a, int64_t down, 
   }
 }
 
+// Rows of A, ROWS of them side by side for each of K: what a tile reads at once lies together.
+template <typename T>
+void pack_rows(const T* a, int64_t down, int64_t across, int64_t height, int64_t depth, T* out) {
+  for (int64_t top = 0; top < height; top += ROWS, out += depth * ROWS) {
+    const int64_t count = std::min(ROWS, height - top);
+    const T* from = a + top * down;
+    if (down == 1 && count == ROWS) {
+      for (int64_t i = 0; i < depth; i++) memcpy(out + i * ROWS, from + i * across, ROWS * sizeof(T));
+    } else {
+      for (int64_t i = 0; i < depth; i++)
+        for (int64_t r = 0; r < count; r++) out[i * ROWS + r] = from[r * down + i * across];
+    }
+  }
+}
+
 // With any B: DEPTH rows of it are packed at a time. A is packed too where its rows are not contiguous.
 template <typename T>
 void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64_t b_down, int64_t b_across, T* c,
@@ -133,8 +148,7 @@ void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t down, int64_t
       const T* rows = a + top * down + from * across;
       int64_t rows_down = down, rows_across = across;
       if (across != 1) {
-        for (int64_t i = 0; i < depth; i++)
-          for (int64_t r = 0; r < height; r++) block[(r / ROWS * depth + i) * ROWS + r % ROWS] = rows[r * down + i * across];
+        pack_rows(rows, down, across, height, depth, block);
         rows = block, rows_down = 1, rows_across = ROWS;
       }
       for (int64_t first = 0; first < n; first += panel)
