@@ -130,10 +130,11 @@ class SequenceDataModule(L.LightningDataModule, ABC):
 
     def __init__(self, batch_size: int, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
+        for name, size in (("batch_size", batch_size), ("eval_batch_size", batch_size if eval_batch_size is None else eval_batch_size)):
+            if size < 1:
+                raise ValueError(f"{name} is {size}; expected at least 1.")
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or batch_size
+        self.eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
         self.splits: dict[str, Dataset[Any]] = {}

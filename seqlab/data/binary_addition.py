@@ -29,12 +29,14 @@ class BinaryAddition(SequenceDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
-        for name, size, least in (("num_bits", num_bits, 2), ("test_num_bits", test_num_bits or num_bits, 2), ("max_eval_pairs", max_eval_pairs, 1)):
+        test_num_bits = num_bits if test_num_bits is None else test_num_bits
+        sizes = (("num_bits", num_bits, 2), ("num_pairs", num_pairs, 0), ("test_num_bits", test_num_bits, 2), ("max_eval_pairs", max_eval_pairs, 1))
+        for name, size, least in sizes:
             if size < least:
                 raise ValueError(f"{name} is {size}; expected at least {least}.")
         self.num_bits = num_bits
         self.num_pairs = num_pairs
-        self.test_num_bits = test_num_bits or num_bits
+        self.test_num_bits = test_num_bits
         self.max_eval_pairs = max_eval_pairs
 
     @property

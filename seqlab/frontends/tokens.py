@@ -18,6 +18,8 @@ class Tokens(nn.Module):
         super().__init__()
         if embedding_size < 1:
             raise ValueError(f"embedding_size is {embedding_size}; expected at least 1.")
+        if uniform < 0:
+            raise ValueError(f"frontend uniform is {uniform}; expected the bound of ±uniform, at least 0.")
         if not 0 <= dropout < 1:
             raise ValueError(f"frontend dropout is {dropout}; expected a probability in [0, 1).")
         self.output_size = embedding_size

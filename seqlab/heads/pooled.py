@@ -34,6 +34,8 @@ class PooledHead(nn.Module):
             raise ValueError(unknown("pool", pool, list(POOLS)))
         if attention_size is not None and pool != "attention":
             raise ValueError(f"attention_size is {attention_size} but pool is {pool!r}; expected None. Choose pool=attention or leave it out.")
+        if attention_size is not None and attention_size < 1:
+            raise ValueError(f"attention_size is {attention_size}; expected at least 1, or None for the encoder's width.")
         if not 0 <= dropout < 1:
             raise ValueError(f"head dropout is {dropout}; expected a probability in [0, 1).")
         self.pool = pool

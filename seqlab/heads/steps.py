@@ -13,6 +13,8 @@ class StepHead(nn.Module):
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"head dropout is {dropout}; expected a probability in [0, 1).")
+        if uniform is not None and uniform < 0:
+            raise ValueError(f"head uniform is {uniform}; expected the bound of ±uniform, at least 0, or None.")
         self.input_size = input_size
         self.output_size = output_size
         self.dropout = nn.Dropout(dropout)

@@ -43,6 +43,19 @@ def test_closing_lines_show_the_sum_and_say_when_it_is_wrong():
     assert all("wrong" in line for line in wrong)
 
 
-def test_too_few_bits_are_refused():
-    with pytest.raises(ValueError, match="num_bits is 1; expected at least 2"):
-        BinaryAddition(num_bits=1)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_bits": 1}, "num_bits is 1; expected at least 2"),
+        ({"test_num_bits": 0}, "test_num_bits is 0; expected at least 2"),
+        ({"num_pairs": -1}, "num_pairs is -1; expected at least 0"),
+        ({"max_eval_pairs": 0}, "max_eval_pairs is 0; expected at least 1"),
+        ({"batch_size": 0}, "^batch_size is 0; expected at least 1"),
+        ({"eval_batch_size": 0}, "eval_batch_size is 0; expected at least 1"),
+        ({"eval_batch_size": -3}, "eval_batch_size is -3; expected at least 1"),
+    ],
+)
+def test_sizes_that_make_no_data_are_refused(options, message):
+    """Taken as given, they would leave validation out or test on something else without a word."""
+    with pytest.raises(ValueError, match=message):
+        BinaryAddition(**options)

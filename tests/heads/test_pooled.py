@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqlab.heads import PooledHead
+from seqlab.heads import PooledHead, StepHead
 from seqlab.heads.pooled import POOLS
 
 Y = torch.tensor([[[1.0, -1.0], [3.0, -2.0], [2.0, -6.0]], [[-4.0, 5.0], [7.0, 7.0], [9.0, 9.0]]])
@@ -60,5 +60,9 @@ def test_errors_say_what_is_wrong() -> None:
         PooledHead(2, 2, "latest")
     with pytest.raises(ValueError, match=r"attention_size is 4 but pool is 'mean'"):
         PooledHead(2, 2, "mean", attention_size=4)
+    with pytest.raises(ValueError, match=r"attention_size is 0; expected at least 1, or None for the encoder's width"):
+        PooledHead(2, 2, "attention", attention_size=0)
+    with pytest.raises(ValueError, match=r"head uniform is -1; expected the bound of ±uniform, at least 0, or None"):
+        StepHead(2, 2, uniform=-1)
     with pytest.raises(ValueError, match=r"head dropout is 1.0; expected a probability in \[0, 1\)"):
         PooledHead(2, 2, dropout=1.0)
