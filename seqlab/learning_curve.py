@@ -25,6 +25,9 @@ def draw_learning_curve(path: Path, training: Points, validation: Mapping[str, P
     if "val/loss" in validation:
         plot_validation(losses, validation["val/loss"], "validation")
     losses.set(ylabel="loss")
+    values = [value for points in (training, validation.get("val/loss", ())) for _, value in points]
+    if values and 0 < min(values) < max(values) / 100:
+        losses.set_yscale("log")
     panels = [losses]
     if others:
         below = columns[1].subplots(len(others), 1, sharex=True, squeeze=False)[:, 0]

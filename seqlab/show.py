@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from rich.console import Console
 from rich.table import Table
 
 console = Console()
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log lines above the progress bar, where a handler that writes to the terminal itself would write into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
 def metrics_table(metrics: dict[str, float]) -> Table:

@@ -13,6 +13,9 @@ from rich.progress import Progress as Bars
 from seqlab.callbacks.record import Record
 from seqlab.show import console
 
+BAR = 16  # columns of the terminal
+TIMES_AND_SPEED = 30  # 0:00:00 twice, 1,234/s, and what lies between
+
 
 class Progress(ProgressBar):
     """Batches of the epoch, speed, the training loss last reported and what validation found last.
@@ -63,7 +66,7 @@ class Progress(ProgressBar):
     def _show(self, description: str, total: float) -> None:
         whole = total if total != float("inf") else None
         if self._bars is None:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=BAR), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             texts = (TextColumn("{task.fields[speed]}"), TextColumn("{task.fields[metrics]}"))
             self._bars = Bars(*columns, *texts, console=console, disable=not self._enabled)
             self._bars.start()
@@ -77,15 +80,31 @@ class Progress(ProgressBar):
             return
         self._next = now + self.interval
         speed = self._bars.tasks[0].speed
-        self._bars.update(self._bar, completed=completed, speed=f"{speed:.3g}/s" if speed else "", metrics=self._metrics(trainer))
+        self._bars.update(self._bar, completed=completed, speed=shown(speed), metrics=self._metrics(trainer))
 
     def _metrics(self, trainer: L.Trainer) -> str:
+        """As many of the metrics reported last as the line has room for; rich would cut the columns before them."""
         record = next((c for c in trainer.callbacks if isinstance(c, Record)), None)  # pyright: ignore[reportAttributeAccessIssue]
-        if record is None or trainer.testing:
+        if record is None or trainer.testing or self._bars is None:
             return ""
-        return "  ".join(f"{name} {value:.4g}" for name, value in record.latest().items())
+        task = self._bars.tasks[0]
+        room = console.width - len(task.description) - BAR - 2 * len(str(task.total)) - TIMES_AND_SPEED
+        words = ""
+        for name, value in record.latest().items():
+            word = f"{name} {value:.4g}  "
+            if len(words) + len(word) > room:
+                break
+            words += word
+        return words.rstrip()
 
     def _stop(self) -> None:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+
+def shown(speed: float | None) -> str:
+    """Batches per second, short."""
+    if not speed:
+        return ""
+    return f"{speed:,.0f}/s" if speed >= 100 else f"{speed:.3g}/s"
