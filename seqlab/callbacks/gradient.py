@@ -106,10 +106,13 @@ class GradientRecord(L.Callback):
     def _write(self) -> None:
         if self.readings:
             np.savez_compressed(self.directory / RECORD, allow_pickle=False, **pack(self.steps, self.readings, self.largest))
-            record = load_record(self.directory / RECORD)
-            draw_states(record, self.directory / "gradient_states.png")
-            draw_parameters(record, self.directory / "gradient_parameters.png")
-            draw_activations(record, self.directory / "gradient_activations.png")
+            self._draw()
+
+    def _draw(self) -> None:
+        record = load_record(self.directory / RECORD)
+        draw_states(record, self.directory / "gradient_states.png")
+        draw_parameters(record, self.directory / "gradient_parameters.png")
+        draw_activations(record, self.directory / "gradient_activations.png")
 
 
 def scalars(reading: Reading) -> dict[str, float]:

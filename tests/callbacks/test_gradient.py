@@ -43,8 +43,7 @@ def fit(directory: Path, *callbacks: L.Callback, **trainer_options) -> tuple[Seq
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pictures: they take longer than the training."""
-    for name in ("draw_states", "draw_parameters", "draw_activations"):
-        monkeypatch.setattr(f"seqlab.callbacks.gradient.{name}", lambda record, path: None)
+    monkeypatch.setattr(GradientRecord, "_draw", lambda self: None)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -64,6 +63,8 @@ def test_files_and_metrics(tmp_path: Path) -> None:
     assert record["steps"].tolist() == [0, 3, 6, 9, 10]
     assert record["states/0.forward.h"].shape == (5, 14)
     assert record["parameters/head.linear.weight"].shape == (5,)
+    assert record["largest"][0] == 0
+    assert (record["largest"][1:] > 0).all()
     assert (record["parameters/head.linear.weight"] > 0).all()
     assert {name for name in record if name.startswith("saturation/1.backward")} == {
         f"saturation/1.backward.{gate}" for gate in ("σ(i)", "σ(f)", "σ(o)", "tanh(g)", "tanh(c)")
