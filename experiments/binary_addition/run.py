@@ -47,25 +47,26 @@ def exact_match(directory: Path, num_bits: int) -> float:
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """Exact match over the length, one panel per depth, a line per cell; where seeds differ, their mean and range."""
-    depths = sorted({row["num_layers"] for row in rows})
-    figure = Figure(figsize=(6.5 * len(depths), 5), layout="constrained")
-    for axis, depth in zip(figure.subplots(1, len(depths), squeeze=False)[0], depths, strict=True):
-        cells = list(dict.fromkeys(row["cell"] for row in rows))
-        for i, cell in enumerate(cells):
-            means, lows, highs = [], [], []
-            for length in LENGTHS:
-                found = [row["exact_match"] for row in rows if (row["cell"], row["num_layers"], row["num_bits"]) == (cell, depth, length)]
-                means.append(statistics.mean(found))
-                lows.append(statistics.mean(found) - min(found))
-                highs.append(max(found) - statistics.mean(found))
-            places = [k + 0.03 * (i - len(cells) / 2) for k in range(len(LENGTHS))]
-            style = {"marker": "osv^D*"[i // 10 if i >= 10 else i % 6], "linestyle": "-" if i < 10 else "--", "color": f"C{i % 10}"}
-            axis.errorbar(places, means, yerr=[lows, highs], label=cell, capsize=2, markersize=4, **style)
-        axis.set(title=f"{depth} layer{'s' if depth > 1 else ''}", xlabel="bits in the test (trained on 8)", ylabel="sums with every bit right")
+    """A field for each cell and length, one panel per depth: the median over the seeds and, where they differ, their range."""
+    depths = sorted({int(row["num_layers"]) for row in rows})
+    cells = list(dict.fromkeys(row["cell"] for row in rows))
+    figure = Figure(figsize=(5.2 * len(depths) + 1.5, 0.42 * len(cells) + 1.5), layout="constrained")
+    panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
+    for axis, depth in zip(panels, depths, strict=True):
+        fields = [
+            [sorted(float(r["exact_match"]) for r in rows if (r["cell"], int(r["num_layers"]), int(r["num_bits"])) == (c, depth, n)) for n in LENGTHS]
+            for c in cells
+        ]
+        image = axis.imshow([[statistics.median(field) for field in line] for line in fields], vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for y, line in enumerate(fields):
+            for x, field in enumerate(line):
+                low, middle, high = (f"{100 * v:.4g}" for v in (field[0], statistics.median(field), field[-1]))
+                text = middle if low == high else f"{middle}\n{low} to {high}"
+                axis.text(x, y, text, ha="center", va="center", fontsize=7, color="black" if statistics.median(field) > 0.6 else "white")
+        axis.set(title=f"{depth} layer{'s' if depth > 1 else ''}", xlabel="bits in the test (trained on 8)")
         axis.set_xticks(range(len(LENGTHS)), [str(length) for length in LENGTHS])
-        axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axis.set_yticks(range(len(cells)), cells)
+    figure.colorbar(image, ax=panels, label="share of sums with every bit right")
     figure.savefig(path, dpi=120)
 
 
