@@ -40,5 +40,5 @@ def main(argv: list[str]) -> int:
         return 0
     console.print(metrics_table(metrics))
     if not changes and "checkpoint" not in options:
-        console.print(compare(options["run"], metrics), highlight=False, soft_wrap=True)
+        console.print(compare(options["run"], metrics), highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 console = Console()
@@ -32,5 +33,6 @@ def jobs_table(jobs: list[tuple[int, list[str], float | None]]) -> Table:
     shared = set.intersection(*(set(overrides) for _, overrides, _ in jobs)) if jobs else set()
     table = Table("job", "overrides", "metric")
     for number, overrides, value in jobs:
-        table.add_row(str(number), " ".join(word for word in overrides if word not in shared), "" if value is None else f"{value:.5g}")
+        own = " ".join(word for word in overrides if word not in shared)
+        table.add_row(str(number), escape(own), "" if value is None else f"{value:.5g}")
     return table

@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 
 from seqlab import show
+from seqlab import train as training
 from seqlab.callbacks import progress
+from seqlab.tasks import BitLabelling
 from tests.train.conftest import Run
 
 
@@ -53,3 +55,13 @@ def test_log_lines_are_printed_whole_and_unchanged(screen: Callable[[int], Conso
     logger.addHandler(show.ConsoleHandler())
     logger.info("a line with [brackets] and 12 numbers, longer than the terminal")
     assert lines(console)[0] == "a line with [brackets] and 12 numbers, longer than the terminal"
+
+
+def test_brackets_in_what_is_shown_are_no_markup(screen: Callable[[int], Console], run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BitLabelling, "closing_lines", lambda self, data: ["a text with [/b] and [red]"])
+    monkeypatch.setattr(training, "console", screen(120))
+    run()
+    show.console.print(show.jobs_table([(0, ["a=1", "wrap=[/b]"], 0.5), (1, ["a=1", "wrap=[c]"], None)]))
+    shown = lines(show.console)
+    assert "a text with [/b] and [red]" in shown
+    assert any("wrap=[/b]" in line and "0.5" in line and "a=1" not in line for line in shown)
