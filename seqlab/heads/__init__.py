@@ -2,9 +2,25 @@
 
 from seqlab.heads.adaptive import AdaptiveHead
 from seqlab.heads.crf import CRFHead
+from seqlab.heads.forecast import AbsoluteError, DirectForecastHead, ForecastLoss, GaussianLoss, NextValueHead, QuantileLoss, SquaredError, forecast_recursively
 from seqlab.heads.pooled import PooledHead
 from seqlab.heads.steps import StepHead
 from seqlab.heads.tied import TiedHead
 from seqlab.heads.with_loss import HeadWithLoss
 
-__all__ = ["AdaptiveHead", "CRFHead", "HeadWithLoss", "PooledHead", "StepHead", "TiedHead"]
+__all__ = [
+    "AbsoluteError",
+    "AdaptiveHead",
+    "CRFHead",
+    "DirectForecastHead",
+    "ForecastLoss",
+    "GaussianLoss",
+    "HeadWithLoss",
+    "NextValueHead",
+    "PooledHead",
+    "QuantileLoss",
+    "SquaredError",
+    "StepHead",
+    "TiedHead",
+    "forecast_recursively",
+]

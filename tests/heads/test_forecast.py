@@ -1,0 +1,148 @@
+"""Each loss against its closed form, with targets missing; both ways to a horizon against the recurrence written out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqlab.heads.forecast import (
+    SMALLEST_DEVIATION,
+    AbsoluteError,
+    DirectForecastHead,
+    ForecastLoss,
+    GaussianLoss,
+    NextValueHead,
+    QuantileLoss,
+    SquaredError,
+    forecast_recursively,
+    pinball,
+)
+
+NAN = math.nan
+TARGETS = torch.tensor([[1.0, NAN], [3.0, -2.0]])
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(SquaredError(), (0.25 + 16 + 1) / 3), (AbsoluteError(), (0.5 + 4 + 1) / 3)])
+def test_errors_of_points_by_hand(loss: ForecastLoss, expected: float) -> None:
+    scores = torch.tensor([[1.5, 9.0], [-1.0, -1.0]])[..., None]
+    assert loss(scores, TARGETS).item() == pytest.approx(expected)
+    assert torch.equal(loss.point(scores), scores[..., 0])
+
+
+def test_pinball_by_hand() -> None:
+    loss = QuantileLoss([0.1, 0.5])
+    scores = torch.tensor([[[0.0, 1.0], [5.0, 5.0]], [[4.0, 5.0], [-2.0, -4.0]]])
+    # target 1: errors +1, 0; target 3: errors −1, −2; target −2: errors 0, +2
+    expected = (0.1 * 1 + 0.9 * 1) + (0.5 * 2 + 0.5 * 2)
+    assert loss(scores, TARGETS).item() == pytest.approx(expected / 6)
+    assert torch.equal(loss.point(scores), scores[..., 1])
+
+
+@pytest.mark.parametrize("quantile", [0.15, 0.5, 0.85])
+def test_the_quantile_itself_has_the_least_pinball_loss(quantile: float) -> None:
+    values = torch.arange(10.0)  # between the deciles, where the least is at one value alone, or at 4 and 5 alike
+    losses = {forecast: pinball(torch.full((10, 1), forecast), values, torch.tensor([quantile])).mean().item() for forecast in values.tolist()}
+    assert min(losses, key=lambda forecast: losses[forecast]) in (math.floor(quantile * 10), math.ceil(quantile * 10) - 1)
+
+
+def test_gaussian_is_the_density_of_the_normal_distribution() -> None:
+    torch.manual_seed(0)
+    loss = GaussianLoss()
+    scores = torch.randn(2, 2, 2, dtype=torch.float64)
+    targets = TARGETS.double()
+    deviation = torch.nn.functional.softplus(scores[..., 1]) + SMALLEST_DEVIATION
+    log_density = torch.distributions.Normal(scores[..., 0], deviation).log_prob(torch.nan_to_num(targets))
+    torch.testing.assert_close(loss(scores, targets), -(log_density.sum() - log_density[0, 1]) / 3)
+    assert torch.equal(loss.point(scores), scores[..., 0])
+
+
+LOSSES = [SquaredError(), AbsoluteError(), QuantileLoss(), GaussianLoss()]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_missing_targets_move_nothing(loss: ForecastLoss) -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(2, 2, loss.num_parameters)
+    scores[0, 1] = NAN  # where the target is missing the forecast may be anything
+    scores.requires_grad_()
+    value = loss(scores, TARGETS)
+    value.backward()
+    alone = loss(scores.detach()[[0, 1, 1], [0, 0, 1]], TARGETS[[0, 1, 1], [0, 0, 1]])
+    torch.testing.assert_close(value.detach(), alone)
+    assert scores.grad is not None
+    assert (scores.grad[0, 1] == 0).all()
+    assert torch.isfinite(scores.grad).all()
+    nothing = loss(scores, torch.full((2, 2), NAN))
+    nothing.backward()
+    assert nothing == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_gradcheck(loss: ForecastLoss) -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(2, 2, loss.num_parameters, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: loss(s, TARGETS.double()), (scores,))
+
+
+def test_direct_head_gives_every_step_from_the_last_valid_one() -> None:
+    torch.manual_seed(0)
+    head = DirectForecastHead(3, output_size=2, horizon=4, num_parameters=5)
+    y = torch.randn(2, 6, 3)
+    y[1, 2:] = NAN
+    scores = head(y, torch.tensor([6, 2]))
+    assert scores.shape == (2, 4, 2, 5)
+    weight, bias = (dict(head.named_parameters())[f"pooled.linear.{name}"] for name in ("weight", "bias"))
+    for row, last in enumerate([y[0, 5], y[1, 1]]):
+        torch.testing.assert_close(scores[row].flatten(), weight @ last + bias)
+
+
+def test_next_values_fed_back_are_the_recurrence_written_out() -> None:
+    torch.manual_seed(0)
+    head = NextValueHead(3, output_size=2, num_parameters=2)
+    mix = torch.randn(3, 3) * 0.5
+    read = torch.randn(3, 2)
+
+    def encode(x: Tensor, h: Tensor) -> Tensor:
+        return torch.tanh(h @ mix.T + x @ read.T)
+
+    def step(x: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        h = encode(x, state["h"])
+        return head(h[:, None])[:, 0], {"h": h}
+
+    past = torch.randn(4, 5, 2)
+    h = torch.zeros(4, 3)
+    outputs = []
+    for t in range(5):
+        h = encode(past[:, t], h)
+        outputs.append(h)
+    first = head(torch.stack(outputs, 1))
+    assert first.shape == (4, 5, 2, 2)
+    found = forecast_recursively(step, first[:, -1], {"h": h}, 3, GaussianLoss().point)
+    assert found.shape == (4, 3, 2, 2)
+    series = past
+    for ahead in range(3):  # from the beginning each time, the forecasts so far appended to the past
+        h = torch.zeros(4, 3)
+        for t in range(series.shape[1]):
+            h = encode(series[:, t], h)
+        scores = head(h[:, None])[:, 0]
+        torch.testing.assert_close(found[:, ahead], scores)
+        series = torch.cat([series, scores[:, None, :, 0]], 1)
+
+
+def test_errors_say_what_is_wrong() -> None:
+    with pytest.raises(
+        ValueError, match=r"scores have shape \(2, 2, 1\) for targets of shape \(2, 2\); expected \(2, 2, 2\). GaussianLoss needs num_parameters=2"
+    ):
+        GaussianLoss()(torch.zeros(2, 2, 1), TARGETS)
+    for quantiles in ([], [0.0, 0.5], [0.5, 1.0], [0.9, 0.5], [0.5, 0.5]):
+        with pytest.raises(ValueError, match=r"expected rising numbers in \(0, 1\)"):
+            QuantileLoss(quantiles)
+    with pytest.raises(ValueError, match=r"expected 0.5 among them"):
+        QuantileLoss([0.1, 0.9])
+    with pytest.raises(ValueError, match=r"horizon is 0; expected at least 1"):
+        DirectForecastHead(3, 2, horizon=0)
+    with pytest.raises(ValueError, match=r"num_parameters is 0; expected at least 1"):
+        NextValueHead(3, 2, num_parameters=0)
