@@ -50,12 +50,14 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | 
         run_directory.release(directory)
         raise
     status, tested = "failed", {}
+    stop = next(c for c in trainer.callbacks if isinstance(c, StopOnInterrupt))  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        tested = fit_and_test(config, data, task, trainer)
+        with stop.listening():
+            tested = fit_and_test(config, data, task, trainer)
         status = "finished"
-    except Interrupted as stop:
+    except Interrupted as interruption:
         status = "interrupted"
-        raise KeyboardInterrupt(f"interrupted at step {trainer.global_step}; what was trained is in {directory}.") from stop
+        raise KeyboardInterrupt(f"interrupted at step {trainer.global_step}; what was trained is in {directory}.") from interruption
     finally:
         metrics = write_records(config, directory, task, trainer, {"status": status, "seconds": time.perf_counter() - started}, tested)
     for line in task.closing_lines(data):

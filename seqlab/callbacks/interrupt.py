@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as L
 
-from seqlab.show import console
+MESSAGE = b"\nstopping after this step or validation, then saving; press Ctrl-C again to stop at once\n"
 
 
 class Interrupted(BaseException):
@@ -24,41 +27,50 @@ class Interrupted(BaseException):
 
 
 class StopOnInterrupt(L.Callback):
-    """The first Ctrl-C lets the step or validation under way finish and then raises Interrupted; the second does so at once.
+    """While `listening`, the first Ctrl-C lets the training step or validation under way finish and then raises Interrupted;
+    the second does so at once, and outside training the first.
 
-    While testing, when everything is saved already, the first does so at once. Without it a Ctrl-C falls into the middle
-    of a step, with half of the weights changed, and Lightning ends the process with status 1.
+    Without it a Ctrl-C falls into the middle of a step, with half of the weights changed, and Lightning ends the process
+    with status 1.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._before: Any = None
+        self.training = False
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if threading.current_thread() is threading.main_thread() and self._before is None:
-            self.received = None
-            self._before = signal.signal(signal.SIGINT, self._remember if stage == "fit" else self._stop)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Not from a hook: Lightning puts back, after the hooks, the handlers it found before them."""
+        if threading.current_thread() is not threading.main_thread():  # where Python delivers no signals
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._receive)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.training = True
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self._restore()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        self._restore()
+        self.training = False
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._stop_if_asked()
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        self._stop_if_asked()  # after a validation, whose checkpoints are saved now
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
         if self.received is not None:
             raise Interrupted(self.received, between_steps=True)
 
-    def _remember(self, signal_number: int, frame: Any) -> None:
-        if self.received is not None:
-            self._stop(signal_number, frame)
+    def _receive(self, signal_number: int, frame: Any) -> None:
+        if not self.training or self.received is not None:
+            raise Interrupted(signal_number, between_steps=False)
         self.received = signal_number
-        console.print("\nstopping after this step or validation, then saving; press Ctrl-C again to stop at once")
-
-    def _stop(self, signal_number: int, frame: Any) -> None:
-        raise Interrupted(signal_number, between_steps=False)
-
-    def _restore(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        os.write(2, MESSAGE)  # not print: the signal may have come in the middle of one

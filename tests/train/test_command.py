@@ -27,11 +27,11 @@ def test_ctrl_c_saves_what_was_trained_and_exits_with_130(tmp_path: Path) -> Non
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "interrupted at step" in err
-    assert "stopping after this step" in out
+    assert "stopping after this step" in err
     left = Run(tmp_path / "run", None)
     summary = left.summary
     assert summary["status"] == "interrupted"

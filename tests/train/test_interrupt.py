@@ -1,0 +1,93 @@
+"""Ctrl-C at every place a run can be in."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from seqlab import train as training
+from tests.train.conftest import Run, small_config
+
+
+class Press(Callback):
+    """Sends SIGINT `times` times when `hook` is called for the `call`-th time."""
+
+    def __init__(self, hook: str, call: int, times: int = 1) -> None:
+        self.calls = 0
+        self.went_on = False  # past the signals
+
+        def press(*arguments: Any) -> None:
+            self.calls += 1
+            if self.calls == call:
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
+                self.went_on = True
+
+        setattr(self, hook, press)
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Run, Press]]:
+    def start(press: Press, *overrides: str) -> tuple[Run, Press]:
+        make = training.build_trainer
+
+        def build(*arguments: Any) -> Any:
+            trainer = make(*arguments)
+            trainer.callbacks.insert(0, press)
+            return trainer
+
+        monkeypatch.setattr(training, "build_trainer", build)
+        handler = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt, match=r"interrupted at step \d+; what was trained is in"):
+            training.train(small_config("trainer.max_epochs=2", *overrides), tmp_path / "run", [])
+        assert signal.getsignal(signal.SIGINT) is handler
+        run = Run(tmp_path / "run", None)
+        assert run.summary["status"] == "interrupted"
+        return run, press
+
+    return start
+
+
+def test_in_a_step_the_step_is_finished_and_saved(interrupted: Callable[..., tuple[Run, Press]]) -> None:
+    run, press = interrupted(Press("on_before_backward", 3))
+    assert press.went_on
+    assert run.summary["steps"] == run.checkpoint("last")["global_step"] == 3
+    assert [int(row["step"]) for row in run.rows] == [1, 2, 3]
+
+
+def test_what_was_saved_goes_on_as_if_nothing_had_happened(interrupted: Callable[..., tuple[Run, Press]], run: Callable[..., Run]) -> None:
+    options = ["optimizer=adam", "trainer.precision=64-true"]
+    stopped, _ = interrupted(Press("on_before_backward", 6), *options)  # the end of the first epoch
+    whole = run(*options, "trainer.max_epochs=2")
+    rest = run(*options, "trainer.max_epochs=2", f"ckpt_path={stopped.directory}/checkpoints/last.ckpt")
+    for name, value in whole.checkpoint("last")["state_dict"].items():
+        assert torch.equal(rest.checkpoint("last")["state_dict"][name], value)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_in_a_validation_the_validation_is_finished_and_saved(epoch: int, interrupted: Callable[..., tuple[Run, Press]]) -> None:
+    run, press = interrupted(Press("on_validation_batch_start", epoch), "callbacks=[default,ema]")
+    assert press.went_on
+    assert run.summary["steps"] == run.checkpoint("last")["global_step"] == 6 * epoch
+    assert len(run.column("val/loss")) == epoch
+    assert "test/loss" not in run.summary["metrics"]
+
+
+def test_the_second_stops_at_once_and_keeps_what_is_saved(interrupted: Callable[..., tuple[Run, Press]]) -> None:
+    run, press = interrupted(Press("on_before_backward", 8, times=2))
+    assert not press.went_on
+    assert run.checkpoint("last")["global_step"] == 6
+    assert run.summary["steps"] == 7
+
+
+def test_in_the_test_it_stops_at_once(interrupted: Callable[..., tuple[Run, Press]]) -> None:
+    run, press = interrupted(Press("on_test_batch_start", 1))
+    assert not press.went_on
+    assert run.checkpoint("last")["global_step"] == 12
