@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Record = dict[str, np.ndarray]
+MOST_LINES = 6  # in one plot; more become a heat map
 SPAN = 1e12  # of a colour scale; what lies further below the largest value is drawn in the darkest colour
 STATES = r"$\|\partial L/\partial s_t\|$"
 ZERO = "0.75"  # the grey of a gradient that is exactly zero
@@ -93,23 +95,31 @@ def draw_activations(record: Record, path: Path) -> None:
     for axes in (above, below):
         axes.title.set_fontsize("medium")
         axes.grid(alpha=0.3)
-    axes = right.subplots()
-    axes.set_title("Saturation: share of the values of σ and tanh within 0.1 of a limit", fontsize="medium")
-    axes.set_xlabel("training step")
-    if saturation:
-        values = np.stack(list(saturation.values()))
-        mesh = axes.pcolormesh(_edges(steps), np.arange(len(saturation) + 1) - 0.5, values, vmin=0, vmax=1, cmap="viridis")
-        axes.set(yticks=range(len(saturation)), yticklabels=list(saturation))
-        axes.invert_yaxis()
-        right.colorbar(mesh, ax=axes, label="share", pad=0.02)
-    if len(record["silent"]):
-        text = "These layers compute no σ or tanh: " + ", ".join(record["silent"])
-        if saturation:
-            right.text(0.5, 0.005, text, ha="center", fontsize="small")
-        else:
-            axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
-            axes.set(xticks=[], yticks=[])
+    _draw_saturation(saturation, steps, list(record["silent"]), right.subplots())
     figure.savefig(path, dpi=110)
+
+
+def _draw_saturation(saturation: Record, steps: np.ndarray, silent: list[str], axes: Axes) -> None:
+    """Lines for a few gates, a heat map gate × step for many."""
+    axes.set_title("Saturation: share of the values of σ and tanh within 0.1 of a limit", fontsize="medium")
+    text = "no σ or tanh is computed in layer " + ", ".join(silent)
+    if not saturation:
+        axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
+        axes.set(xticks=[], yticks=[])
+        return
+    axes.set_xlabel(f"training step   ({text})" if silent else "training step")
+    if len(saturation) <= MOST_LINES:
+        for name, share in saturation.items():
+            axes.plot(steps, share, marker=".", label=name)
+        axes.set(ylabel="share", ylim=(-0.04, 1.04))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        return
+    values = np.stack(list(saturation.values()))
+    mesh = axes.pcolormesh(_edges(steps), np.arange(len(saturation) + 1) - 0.5, values, vmin=0, vmax=1, cmap="viridis")
+    axes.set(yticks=range(len(saturation)), yticklabels=list(saturation))
+    axes.invert_yaxis()
+    axes.figure.colorbar(mesh, ax=axes, label="share", pad=0.02)
 
 
 def _figure(width: float, height: float) -> Figure:
