@@ -93,6 +93,12 @@ def test_every_weight_of_a_cell_with_names_of_its_own_is_reached():
     assert torch.equal(lru.nu, before)
 
 
+def test_a_weight_that_is_not_one_block_for_each_gate_is_one_block():
+    cell = random_cell("lstm_peephole", 3, 6)  # four gates, and peepholes of three of them
+    Initialise(every="orthogonal")(cell)
+    torch.testing.assert_close(cell.peephole @ cell.peephole.T, torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
 def test_normal_has_the_scale_as_its_deviation():
     cell = random_cell("lstm", 50, 50)
     Initialise(input="normal", input_scale=0.001, bias="uniform", bias_scale=0.1)(cell)
