@@ -96,7 +96,8 @@ def _overrides(word: str, before: list[str]) -> Iterator[str]:
     if word in options:
         yield f"{word}."
     chosen = {group: re.split(r"[\[\],]+", value) for group, equals, value in (w.partition("=") for w in before) if equals}
-    sources = {group: names for group, names in options.items() if group != "experiment"}  # which only overrides what others have
+    # Experiments, in groups of their own too, only override what others have.
+    sources = {group: names for group, names in options.items() if group.partition("/")[0] != "experiment"}
     files = ["train", *(f"{group}/{option}" for group, names in sources.items() for option in chosen.get(group, names))]
     keys = {key for file in files for key in _keys(file) if key.startswith(word)}
     yield from (f"{key}=" for key in keys if key not in options and ("." in word or "." not in key))
