@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch import Callback
 from omegaconf import DictConfig
 
 from seqlab import train as training
@@ -68,14 +69,34 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is half of the time of a run this small; tests that look at pictures ask for the fixture `pictures`."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(training, "draw_learning_curve", lambda *arguments: None)
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Run]:
-    """run("key=value", …) trains in a directory of its own."""
+def pictures() -> None:
+    """Draw pictures."""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """run("key=value", …, watch=callback) trains in a directory of its own; the callback comes before all others."""
     training.quiet_libraries()
     runs = []
+    make = training.build_trainer
 
-    def start(*overrides: str, directory: Path | None = None) -> Run:
+    def start(*overrides: str, directory: Path | None = None, watch: Callback | None = None) -> Run:
         runs.append(directory or tmp_path / f"run{len(runs)}")
+
+        def build(*arguments: Any) -> Any:
+            trainer: Any = make(*arguments)
+            trainer.callbacks[:0] = [] if watch is None else [watch]
+            return trainer
+
+        monkeypatch.setattr(training, "build_trainer", build)
         return Run(runs[-1], training.train(small_config(*overrides), runs[-1], list(overrides)))
 
     return start

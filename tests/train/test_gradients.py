@@ -10,7 +10,6 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from seqlab import train as training
 from seqlab.build import build_data, build_task
 from seqlab.data.base import Batch
 from seqlab.tasks import Task
@@ -72,24 +71,13 @@ class Watch(Callback):
         self.gradients.append({name: p.grad.clone() for name, p in pl_module.model.named_parameters()})
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, directory: Path, *overrides: str) -> tuple[Watch, Run]:
-    watch, make = Watch(), training.build_trainer
-
-    def build(*arguments: Any) -> Any:
-        trainer = make(*arguments)
-        trainer.callbacks.insert(0, watch)
-        return trainer
-
-    monkeypatch.setattr(training, "build_trainer", build)
-    return watch, Run(directory, training.train(small_config(*overrides), directory, []))
-
-
 def norm(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack([g.square().sum() for g in gradients.values()]).sum().sqrt()
 
 
-def test_clipping_by_norm_scales_all_gradients_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    watch, done = watched(monkeypatch, tmp_path / "run", *BIASED, "trainer.max_steps=3", "trainer.gradient_clip_val=0.01")
+def test_clipping_by_norm_scales_all_gradients_together(run: Callable[..., Run]) -> None:
+    watch = Watch()
+    done = run(*BIASED, "trainer.max_steps=3", "trainer.gradient_clip_val=0.01", watch=watch)
     for gradients, before, after in zip(watch.gradients, watch.before, watch.before[1:], strict=False):
         assert norm(gradients) > 0.01
         for name, g in gradients.items():
@@ -98,9 +86,10 @@ def test_clipping_by_norm_scales_all_gradients_together(monkeypatch: pytest.Monk
     assert done.column("gradient_norm") == pytest.approx([float(norm(g)) for g in watch.gradients], rel=1e-9)  # reported as it was before clipping
 
 
-def test_clipping_by_value_cuts_each_gradient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_clipping_by_value_cuts_each_gradient(run: Callable[..., Run]) -> None:
+    watch = Watch()
     options = [*BIASED, "trainer.max_steps=3", "trainer.gradient_clip_val=0.002", "trainer.gradient_clip_algorithm=value"]
-    watch, _ = watched(monkeypatch, tmp_path / "run", *options)
+    run(*options, watch=watch)
     for gradients, before, after in zip(watch.gradients, watch.before, watch.before[1:], strict=False):
         assert max(float(g.abs().max()) for g in gradients.values()) > 0.002
         for name, g in gradients.items():
@@ -117,7 +106,7 @@ def test_two_half_batches_make_the_step_of_one_batch(run: Callable[..., Run]) ->
 
 
 @pytest.mark.parametrize("spoilt", ["loss", "gradient"])
-def test_a_number_that_is_none_stops_before_the_weights_change(spoilt: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_number_that_is_none_stops_before_the_weights_change(spoilt: str, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The 8th step, in the second epoch, fails. What was saved after the first epoch stays."""
     honest, calls = Task.training_step, []
 
@@ -132,23 +121,15 @@ def test_a_number_that_is_none_stops_before_the_weights_change(spoilt: str, monk
 
     monkeypatch.setattr(Task, "training_step", spoil)
     seen: dict[str, Any] = {}
-    make = training.build_trainer
 
-    def build(*arguments: Any) -> Any:
-        trainer = make(*arguments)
+    class Last(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+            seen["weights"] = {name: p.detach().clone() for name, p in pl_module.model.named_parameters()}
+            seen["task"] = pl_module
 
-        class Last(Callback):
-            def on_train_batch_end(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
-                seen["weights"] = {name: p.detach().clone() for name, p in pl_module.model.named_parameters()}
-                seen["task"] = pl_module
-
-        trainer.callbacks.insert(0, Last())
-        return trainer
-
-    monkeypatch.setattr(training, "build_trainer", build)
     what = "loss is nan" if spoilt == "loss" else "norm of the gradient is (inf|nan)"
     with pytest.raises(FloatingPointError, match=rf"the training {what} at step 8; .*not changed.*Lower the learning rate"):
-        training.train(small_config("trainer.max_epochs=2"), tmp_path / "run", [])
+        run("trainer.max_epochs=2", directory=tmp_path / "run", watch=Last())
     assert len(calls) == 8
     for name, p in seen["task"].model.named_parameters():
         assert torch.equal(p, seen["weights"][name])

@@ -12,8 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from seqlab import train as training
-from tests.train.conftest import Run, small_config
+from tests.train.conftest import Run
 
 
 class Press(Callback):
@@ -34,23 +33,15 @@ class Press(Callback):
 
 
 @pytest.fixture
-def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Run, Press]]:
+def interrupted(run: Callable[..., Run], tmp_path: Path) -> Callable[..., tuple[Run, Press]]:
     def start(press: Press, *overrides: str) -> tuple[Run, Press]:
-        make = training.build_trainer
-
-        def build(*arguments: Any) -> Any:
-            trainer = make(*arguments)
-            trainer.callbacks.insert(0, press)
-            return trainer
-
-        monkeypatch.setattr(training, "build_trainer", build)
         handler = signal.getsignal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt, match=r"interrupted at step \d+; what was trained is in"):
-            training.train(small_config("trainer.max_epochs=2", *overrides), tmp_path / "run", [])
+            run("trainer.max_epochs=2", *overrides, directory=tmp_path / "run", watch=press)
         assert signal.getsignal(signal.SIGINT) is handler
-        run = Run(tmp_path / "run", None)
-        assert run.summary["status"] == "interrupted"
-        return run, press
+        stopped = Run(tmp_path / "run", None)
+        assert stopped.summary["status"] == "interrupted"
+        return stopped, press
 
     return start
 

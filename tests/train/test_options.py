@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ import torch
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
-from seqlab import train as training
-from tests.train.conftest import Run, small_config
+from tests.train.conftest import Run
 
 
 class Trace(Callback):
@@ -36,27 +34,16 @@ def weights(task: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-def traced(monkeypatch: pytest.MonkeyPatch, directory: Path, *overrides: str) -> tuple[Trace, Run]:
-    trace, make = Trace(), training.build_trainer
-
-    def build(*arguments: Any) -> Any:
-        trainer = make(*arguments)
-        trainer.callbacks.insert(0, trace)
-        return trainer
-
-    monkeypatch.setattr(training, "build_trainer", build)
-    return trace, Run(directory, training.train(small_config(*overrides), directory, []))
-
-
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-12, atol=1e-15)  # float64: rounding alone
 
 
-def test_averaged_weights_are_validated_tested_and_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_averaged_weights_are_validated_tested_and_saved(run: Callable[..., Run]) -> None:
     options = ["callbacks=[default,ema]", "callbacks.ema.decay=0.7", "trainer.max_epochs=2", "trainer.precision=64-true"]
-    trace, done = traced(monkeypatch, tmp_path / "run", *options)
+    trace = Trace()
+    done = run(*options, watch=trace)
     average, by_step = trace.steps[0], []
     for after in trace.steps:
         average = {name: 0.7 * average[name] + 0.3 * after[name] for name in after}

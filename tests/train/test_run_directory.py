@@ -14,7 +14,7 @@ from seqlab import train as training
 from tests.train.conftest import Run
 
 
-def test_a_run_directory_holds_all_that_is_promised(run: Callable[..., Run]) -> None:
+def test_a_run_directory_holds_all_that_is_promised(run: Callable[..., Run], pictures: None) -> None:
     done = run("trainer.max_epochs=2", "tags=[one,two]")
     held = {str(path.relative_to(done.directory)) for path in done.directory.rglob("*") if path.is_file()}
     promised = {"config.yaml", "overrides.yaml", "metrics.csv", "summary.json", "learning_curve.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
