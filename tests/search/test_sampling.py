@@ -55,6 +55,11 @@ def test_what_is_never_drawn_is_never_drawn() -> None:
     assert set(Sampling(never=(0,)).draw(scores, generators(*range(5000))).tolist()) == {1, 2}
 
 
+def test_nor_by_the_smallest_random_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *size, generator: torch.zeros(*size))
+    assert Sampling(never=(0,)).draw(SCORES, generators(0)).tolist() == [1]
+
+
 def counting(ids: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """A model whose scores depend on everything it has read."""
     read = state["read"] * 3 + ids
