@@ -21,7 +21,8 @@ RECORD = "gradient.npz"
 
 
 class GradientRecord(L.Callback):
-    """Probes the model on the first `rows` sequences of the validation split, every `every` steps and at start and end.
+    """Probes the model on the first `rows` sequences of the validation split: at start and end, every `every` steps, and
+    before that after 1, 2, 4, 8, … steps, since what explodes does so early.
 
     A probe is a forward and a backward pass in float64 on a copy of the model; training goes on exactly as without it.
     max_share bounds the cost: a probe that would bring their time above this share of the run so far is left out, the
@@ -58,7 +59,8 @@ class GradientRecord(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if isinstance(pl_module, Task) and pl_module.gradient_norm is not None:
             self._largest = torch.maximum(self._largest.to(pl_module.gradient_norm), pl_module.gradient_norm)  # stays on the device
-        if trainer.global_step % self.every or not trainer.is_global_zero or self.steps[-1] == trainer.global_step:
+        step = trainer.global_step
+        if not self._due(step) or not trainer.is_global_zero or self.steps[-1] == step:
             return
         likely = self._spent * (1 + 1 / len(self.steps))
         if likely > self.max_share * (time.perf_counter() - self._started + likely - self._spent):
@@ -68,7 +70,7 @@ class GradientRecord(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.steps and self.steps[-1] != trainer.global_step:
-            self._left_out -= trainer.global_step % self.every == 0  # the last is never left out
+            self._left_out -= self._due(trainer.global_step)  # the last is never left out
             self._probe(trainer, pl_module)
         self._write()
         if self.steps:
@@ -78,6 +80,9 @@ class GradientRecord(L.Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._write()
+
+    def _due(self, step: int) -> bool:
+        return step % self.every == 0 or (step < self.every and step.bit_count() == 1)
 
     def _probe(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         assert isinstance(task, Task)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from seqlab import run_directory
 
 log = logging.getLogger("seqlab")
+SMALLEST = 2.0**-149  # of float32; a smaller gradient is zero in training
 PICTURE, TABLE = "gradients.png", "results.csv"
 
 
@@ -120,6 +121,8 @@ def draw(runs: list[Run], exploding: str, clipped: str, baseline: float | None, 
     start.set(title="gradient over time, before training", xlabel="time t", ylabel=ratio, yscale="log")
     end.set(title=f"gradient over time, after {others[0].record['steps'][-1]} steps", xlabel="time t", yscale="log")
     loss.set(title="validation loss", xlabel="training step", yscale="log")
+    for axes in (start, end):
+        axes.axhline(SMALLEST, color="grey", linestyle=":", label="smallest number of float32")
     start.legend(fontsize="small")
     pair = {run.name: run for run in runs if run.name in (exploding, clipped)}
     time, norm, spoiled = below.subplots(1, 3)
@@ -127,15 +130,15 @@ def draw(runs: list[Run], exploding: str, clipped: str, baseline: float | None, 
         run = pair[name]
         worst = int(np.argmax([np.nanmax(run.norms(p)) for p in range(len(run.record["steps"]))]))
         norms = run.norms(worst)
-        time.plot(np.arange(1, len(norms) + 1), np.ma.masked_less_equal(norms, 0), color=color, label=f"{name}, after {run.record['steps'][worst]} steps")
+        time.plot(np.arange(1, len(norms) + 1), np.ma.masked_less_equal(norms, 0), color=color, label=f"{name}, after step {run.record['steps'][worst]}")
         norm.plot(run.record["steps"][1:], run.record["largest"][1:], color=color, marker=".", label=name)
         spoiled.plot(*zip(*run.losses, strict=True), color=color, label=name)
-    time.set(title="gradient over time, at its largest", xlabel="time t", ylabel=r"$\|\partial L/\partial h_t\|$", yscale="log")
-    norm.set(title="largest gradient norm of a training batch, before clipping", xlabel="training step", yscale="log")
+    time.set(title="gradient over time, when it is largest", xlabel="time t", ylabel=r"$\|\partial L/\partial h_t\|$", yscale="log")
+    norm.set(title="largest gradient norm of a training batch, before clipping", xlabel="training step", xscale="log", yscale="log")
     spoiled.set(title="validation loss", xlabel="training step", yscale="log")
-    for axes in (loss, spoiled):
-        if baseline is not None:
-            axes.axhline(baseline, color="grey", linestyle="--", label="always the same answer")
+    if baseline is not None:
+        spoiled.axhline(baseline, color="grey", linestyle="--", label="always the same answer")
+        loss.legend([loss.axhline(baseline, color="grey", linestyle="--")], ["always the same answer"], fontsize="small", loc="lower left")
     for axes in (start, end, loss, time, norm, spoiled):
         axes.grid(alpha=0.3)
     for axes in (time, norm, spoiled):
