@@ -101,7 +101,7 @@ def test_by_hand() -> None:
     assert standard(alarms_at(40, 45, 49), window) == pytest.approx(100)  # later alarms in a window are worth nothing
     assert standard(alarms_at(45), window) == pytest.approx(50 * (1 + sigmoid(-0.5) / sigmoid(-1)))
     assert standard(alarms_at(40, 52), window) == pytest.approx(100 + 50 * 0.11 * sigmoid(3 / 9))  # a little late
-    assert standard(alarms_at(40, 76), window) == pytest.approx(100 - 50 * 0.11)  # three widths late
+    assert standard(alarms_at(40, 76), window) == pytest.approx(100 - 50 * 0.11, rel=1e-12)  # three widths late: −1, where σ(3) is 6e-7 above
     assert standard(alarms_at(40, 20), window) == pytest.approx(100 - 50 * 0.11)  # no window before
     assert standard(alarms_at(40, 3), window) == pytest.approx(100)  # in the probation: rows 0..14
     assert standard(alarms_at(20), window) == 0.0  # best never to alarm
