@@ -21,8 +21,8 @@ RECORD = "gradient.npz"
 
 
 class GradientRecord(L.Callback):
-    """Probes the model on the first `rows` sequences of the validation split: at start and end, every `every` steps, and
-    before that after 1, 2, 4, 8, … steps, since what explodes does so early.
+    """Probes the model on the first `rows` sequences for validation: at start and end, every `every` steps, and before that
+    after 1, 2, 4, 8, … steps, since what explodes does so early. Without validation it takes sequences for training.
 
     A probe is a forward and a backward pass in float64 on a copy of the model; training goes on exactly as without it.
     max_share bounds the cost: a probe that would bring their time above this share of the run so far is left out, the
@@ -101,9 +101,7 @@ class GradientRecord(L.Callback):
 
     def _first_batch(self, trainer: L.Trainer) -> Batch:
         data = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        loader = trainer.val_dataloaders or (data.val_dataloader() if data is not None else None)
-        if loader is None:
-            raise ValueError("the trainer has neither validation batches nor a datamodule; expected one to take the probe's sequences from.")
+        loader: Any = trainer.val_dataloaders or (data.val_dataloader() if data is not None else trainer.train_dataloader)
         with torch.random.fork_rng([]):  # a loader draws a seed from the generator that training uses
             batch = next(iter(loader))
         return trainer.strategy.batch_to_device(fresh_rows(batch, self.rows))

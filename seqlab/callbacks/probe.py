@@ -60,6 +60,7 @@ def probe(task: Task, batch: Batch) -> Reading:
         _note_direction(shadow.model, False, {trace.layer: trace for trace in traces.values()})
         loss = shadow.outcome(batch).loss
         loss.backward()
+    traces = {name: trace for name, trace in traces.items() if trace.cell.states}  # a layer that the loss does not use has nothing to show
     states = {f"{name}.{leaf}": norms for name, trace in traces.items() for leaf, norms in trace.norms().items()}
     units = {name: trace.unit_means() for name, trace in traces.items()}
     return Reading(
@@ -129,6 +130,7 @@ class _Trace:
         self.cell = TracedCell(layer.cell, self.watch)
         layer.cell = self.cell
         layer.executor = "loop"
+        layer.recompute = False  # the steps are watched as they are taken, and once
         self.reads_backward = False
         self.lengths: Tensor | None = None
         self.y = torch.empty(0)

@@ -18,7 +18,7 @@ from tests.tasks.models import make_task
 PICTURES = ("gradient_states.png", "gradient_parameters.png", "gradient_activations.png")
 
 
-def fit(directory: Path, *callbacks: L.Callback, **trainer_options) -> tuple[SequenceClassification, torch.Tensor]:
+def fit(directory: Path, *callbacks: L.Callback, with_data_module: bool = True, **trainer_options) -> tuple[SequenceClassification, torch.Tensor]:
     """Two short epochs with dropout, which draws random numbers; the trained task and the state of the generator after it."""
     L.seed_everything(0, verbose=False)
     data = TemporalOrder(10, 14, num_train=40, num_val=8, num_test=8, batch_size=8)
@@ -36,7 +36,7 @@ def fit(directory: Path, *callbacks: L.Callback, **trainer_options) -> tuple[Seq
         enable_model_summary=False,
         **trainer_options,
     )
-    trainer.fit(task, datamodule=data)
+    trainer.fit(task, **({"datamodule": data} if with_data_module else {"train_dataloaders": data.train_dataloader()}))
     return task, torch.get_rng_state()
 
 
@@ -87,7 +87,7 @@ def test_its_share_of_the_time_is_bounded(tmp_path: Path, caplog: pytest.LogCapt
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("options", [{"limit_val_batches": 0}, {"check_val_every_n_epoch": 2}])
+@pytest.mark.parametrize("options", [{"limit_val_batches": 0}, {"check_val_every_n_epoch": 2}, {"with_data_module": False}])
 def test_validation_need_not_run(tmp_path: Path, options: dict[str, int]) -> None:
     record = GradientRecord(tmp_path, every=100, rows=4, max_share=1.0)
     fit(tmp_path, record, **options)

@@ -130,6 +130,18 @@ def test_frozen_and_unused_parameters_do_no_harm() -> None:
     np.testing.assert_allclose(reading.states["0.c"], before.states["0.c"], rtol=RTOL)
 
 
+def test_a_layer_that_is_not_called_or_that_recomputes() -> None:
+    task = make_task(SequenceClassification, "lstm", pool="last")
+    batch = fresh_rows(Batch(torch.randn(2, 5, 3), torch.tensor([0, 2])), 2)
+    plain = probe(task, batch)
+    task.model.spare = Layer(RNN(3, 2))
+    task.model.encoder.parts[0].recompute = True
+    reading = probe(task, batch)
+    assert set(reading.states) == set(plain.states) == {"0.h", "0.c"}
+    np.testing.assert_array_equal(reading.states["0.c"], plain.states["0.c"])
+    assert reading.parameters["spare.cell.recurrent_weight"] == 0
+
+
 def test_a_probe_leaves_no_trace() -> None:
     task = make_task(StepLabelling, "gru", num_layers=2, dropout=0.5, bidirectional=True).train()
     batch = Batch(torch.randn(3, 7, 3), torch.randint(3, (3, 7)), torch.tensor([7, 2, 5]))
