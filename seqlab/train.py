@@ -61,7 +61,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | 
     finally:
         metrics = write_records(config, directory, task, trainer, {"status": status, "seconds": time.perf_counter() - started}, tested)
     for line in task.closing_lines(data):
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(metrics_table(metrics))
     console.print(f"run directory: {directory}", highlight=False, markup=False, soft_wrap=True)
     return metrics.get(config.monitor)

@@ -92,7 +92,7 @@ def _automatic(cell: Cell, call: Call) -> Choice:
     if not not_native and (call.steps < LEAST_STEPS or (_kernel_is_fast(cell) and not call.gradient)):
         return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
     if call.steps < LEAST_STEPS:
-        return Choice("loop", f"{call.steps} steps are too few to pay for compiling (from {LEAST_STEPS} on), and no kernel of torch.nn fits: {not_native}")
+        return Choice("loop", f"fewer than {LEAST_STEPS} steps do not pay for compiling, and no kernel of torch.nn fits: {not_native}")
     not_compiled = _refused.get(cell) or why_not_compiled(call)
     if not not_compiled:
         return Choice("compiled", "forward and backward of its step are compiled for sequences this long")
