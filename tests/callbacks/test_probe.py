@@ -118,6 +118,18 @@ def test_dead_units_and_means_leave_the_padding_out() -> None:
     assert reading.silent == ["0"]
 
 
+def test_a_unit_that_fires_once_is_alive() -> None:
+    task = make_task(SequenceClassification, "rnn", input_size=2, hidden_size=2, pool="last")
+    cell = task.model.encoder.parts[0].cell
+    cell.activation = "relu"
+    for parameter, value in ((cell.input_weight, torch.eye(2)), (cell.recurrent_weight, torch.zeros(2, 2)), (cell.bias, torch.zeros(2))):
+        with torch.no_grad():
+            parameter.copy_(value)
+    x = -torch.ones(2, 4, 2)
+    x[1, 2, 0] = 1.0  # of 8 steps one
+    assert probe(task, fresh_rows(Batch(x, torch.tensor([0, 1])), 2)).dead == {"0": 0.5}
+
+
 def test_frozen_and_unused_parameters_do_no_harm() -> None:
     task = make_task(SequenceClassification, "lstm", pool="last")
     before = probe(task, batch := fresh_rows(Batch(torch.randn(2, 5, 3), torch.tensor([0, 2])), 2))
