@@ -79,11 +79,14 @@ def check_configs() -> None:
 
 
 def groups() -> dict[str, list[str]]:
-    """{group: options}, with the cells of plugins that have no config file of their own; Hydra's own groups are left out."""
+    """{group: options}, with the cells of plugins that have no config file of their own.
+
+    Hydra's own groups are left out, and the parts of an experiment (experiment/NAME/…), which nobody chooses by hand.
+    """
     found: dict[str, set[str]] = {}
     for name in configs():
         group, _, option = name.rpartition("/")
-        if group and not group.startswith("hydra/"):
+        if group and not group.startswith(("hydra/", "experiment/")):
             found.setdefault(group, set()).add(option)
     found.setdefault("cell", set()).update(info.name for info in cells_without_config())
     return {group: sorted(options) for group, options in sorted(found.items())}

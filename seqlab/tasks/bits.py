@@ -17,6 +17,9 @@ from seqlab.tasks.base import Outcome, Task
 class ExactMatch(Metric):
     """Share of sequences in which every bit is right."""
 
+    right: Tensor
+    total: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
