@@ -77,7 +77,8 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path) -> tupl
         run_directory.write(directory / name, text)
     task = build_task(config, data.spec)
     if config.ckpt_path is not None:
-        check_fits(read_checkpoint(Path(config.ckpt_path)), task, Path(config.ckpt_path))
+        path = Path(config.ckpt_path)
+        check_fits(read_checkpoint(path), task, path)
     return data, task, build_trainer(config, resolved, directory)
 
 

@@ -49,6 +49,13 @@ def test_penalties_are_those_of_the_formula_and_leave_biases_out() -> None:
         torch.testing.assert_close(p.grad - q.grad, slope, rtol=1e-10, atol=1e-12)
 
 
+def test_the_loss_that_is_reported_is_that_of_the_data(run: Callable[..., Run]) -> None:
+    """At rate 0 the penalty changes nothing that the data's loss depends on."""
+    plain, penalised = run("optimizer.lr=0"), run("optimizer.lr=0", "task.l2=100")
+    assert plain.column("train/loss") == penalised.column("train/loss")
+    assert plain.column("gradient_norm") != penalised.column("gradient_norm")
+
+
 def test_a_vector_of_weights_is_penalised_too() -> None:
     """Biases are known by name: peepholes are vectors and no biases."""
     task, _ = built("cell=lstm_peephole", "cell.hidden_size=3", "head.bias=false", "task.l2=2.0")

@@ -86,6 +86,22 @@ def test_wandb_is_offline_when_the_server_is_silent(no_key: None, silent_server:
     assert time.perf_counter() - started < 5
 
 
+def test_a_silent_name_server_is_not_waited_for(no_key: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking up a name keeps no timeout."""
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    stuck = threading.Event()
+
+    def look_up(*arguments: Any, **options: Any) -> None:
+        stuck.wait(60)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(loggers.urllib.request, "urlopen", look_up)
+    started = time.perf_counter()
+    assert loggers.choose_mode(0.3) == "offline"
+    assert time.perf_counter() - started < 30
+    stuck.set()
+
+
 def test_wandb_is_online_with_a_key_and_a_server(no_key: None, grumpy_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "secret")
     monkeypatch.setenv("WANDB_BASE_URL", grumpy_server)
