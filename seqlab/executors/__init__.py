@@ -7,6 +7,7 @@ here. Dimension key: T time, B batch, I input_size, O output_size.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,7 +39,7 @@ LEAST_STEPS = 32  # fewer steps than this do not pay for compiling them
 _log = logging.getLogger("seqlab")
 _said: set[str] = set()
 _refused: WeakKeyDictionary[Cell, str] = WeakKeyDictionary()  # cells that "auto" found impossible to compile, and why
-_trained: WeakKeyDictionary[Cell, dict[str, Choice]] = WeakKeyDictionary()  # by what was requested: what ran a cell last, with gradients
+_trained: WeakKeyDictionary[Cell, dict[str, Counter[Choice]]] = WeakKeyDictionary()  # by what was requested: what ran a cell with gradients, how often
 
 
 @dataclass(frozen=True)
@@ -137,14 +138,18 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
         result = _execute(cell, choice, inputs, weights, recompute)
     if not torch.compiler.is_compiling():  # a log line would break the graph of torch.compile
         if call.gradient:
-            _trained.setdefault(cell, {})[requested] = choice
+            _trained.setdefault(cell, {}).setdefault(requested, Counter())[choice] += 1
         say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
     return result
 
 
 def choice_in_training(cell: Cell, requested: str) -> Choice | None:
-    """What ran the cell in its last call with gradients in which `requested` was; None before there was one."""
-    return _trained.get(cell, {}).get(requested)
+    """What ran the cell in most of its calls with gradients in which `requested` was; None before there was one.
+
+    Most, for the last chunk of a stream may be so short that another executor runs it.
+    """
+    counts = _trained.get(cell, {}).get(requested)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _execute(cell: Cell, choice: Choice, inputs: Sequence, weights: State, recompute: bool) -> tuple[Tensor, State]:

@@ -90,3 +90,11 @@ def test_inside_a_transformation_auto_runs_the_loop() -> None:
     layer = Layer(make_cell("lstm_peephole", 3, 4))
     rows = torch.func.vmap(lambda row: layer(row[None])[0][0])(X)
     torch.testing.assert_close(rows, Layer(layer.cell, "loop")(X)[0])
+
+
+def test_the_choice_of_a_layer_is_what_ran_most_of_its_training():
+    """Streams end in a chunk of any length: one short call must not stand for the rest."""
+    layer = Layer(make_cell("rnn", 2, 3, activation="sigmoid"))
+    for steps in (2, 2, executors.LEAST_STEPS):
+        layer(torch.randn(1, steps, 2))
+    assert layer.choice().executor == "loop"
