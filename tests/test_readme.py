@@ -53,7 +53,7 @@ def training_commands():
             yield pytest.param(command, marks=[pytest.mark.slow] if "vanishing_gradient" in command else [])
 
 
-@pytest.mark.parametrize("command", training_commands())
+@pytest.mark.parametrize("command", list(training_commands()))
 def test_training_commands(command, workplace, capsys):
     words = [word if word != "data.path=FILE.csv" else f"data.path={workplace / 'FILE.csv'}" for word in shlex.split(command)[1:]]
     quick = [] if any(word.startswith("debug=") for word in words) else ["debug=fast"]

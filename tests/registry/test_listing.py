@@ -64,7 +64,8 @@ def test_with_a_size_a_plugin_that_cannot_be_built_says_why_and_the_others_are_m
     assert rows["gru"]["parameters"] == 3 * 5 * (3 + 5 + 1)
 
 
-def test_the_table_shows_sizes(site, capsys):
+def test_the_table_shows_sizes(site, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal folds the row
     assert main(["--size", "3,5"]) == 0
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ lstm ")]
     assert " 180 │ h 5, c 5 │ loop, " in row
