@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -77,8 +78,14 @@ def main() -> None:
     draw(runs, HERE / "char_lm.png")
     for cell in CELLS:
         mine = [row for row in rows if row["cell"] == cell]
-        test = [row["test_bits_per_character"] for row in mine]
-        print(f"| `{cell}` | {CELLS[cell]} | {mine[0]['parameters']} | {statistics.mean(test):.3f} ({min(test):.3f} to {max(test):.3f}) |")
+        cells = [f"`{cell}`", str(CELLS[cell]), f"{mine[0]['parameters']:,}", *(spread(mine, f"{split}_bits_per_character") for split in ("val", "test"))]
+        print(f"| {' | '.join(cells)} |")
+
+
+def spread(rows: list[dict[str, Any]], key: str) -> str:
+    """Mean over the seeds, and their range."""
+    values = [row[key] for row in rows]
+    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 if __name__ == "__main__":
