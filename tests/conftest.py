@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from seqlab import registry
+
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was():
@@ -15,3 +17,10 @@ def logging_as_it_was():
         root.removeHandler(handler)
         handler.close()
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def cells_as_they_were(monkeypatch: pytest.MonkeyPatch):
+    """A cell that a test registers is no cell of the next one."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry, "_plugin_files", dict(registry._plugin_files))
