@@ -31,9 +31,11 @@ def build_model(config: Any, spec: DataSpec) -> SequenceModel:
     make_frontend = instantiate(config.frontend)
     if make_frontend.func.reads != spec.inputs:
         raise ValueError(f"the front end reads {make_frontend.func.reads} but the data gives {spec.inputs}. Choose frontend={spec.inputs}.")
-    frontend = make_frontend(input_size=spec.input_size)
+    sizes = {"num_characters": spec.num_characters} if spec.inputs == "words" else {}
+    frontend = make_frontend(input_size=spec.input_size, **sizes)
     encoder = instantiate(config.encoder)(input_size=frontend.output_size)
-    head = instantiate(config.head)(input_size=encoder.output_size, output_size=spec.output_size)
+    sizes = {"horizon": spec.horizon} if spec.targets == "horizon" else {}
+    head = instantiate(config.head)(input_size=encoder.output_size, output_size=spec.output_size, **sizes)
     return SequenceModel(frontend, encoder, head)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from seqlab.cells.base import State
+from seqlab.frontends import Frontend
 from seqlab.layers import SequenceModule
 
 
 class SequenceModel(nn.Module):
     """scores, state = head(encoder(frontend(inputs)))."""
 
-    def __init__(self, frontend: nn.Module, encoder: SequenceModule, head: nn.Module) -> None:
+    def __init__(self, frontend: Frontend, encoder: SequenceModule, head: nn.Module) -> None:
         super().__init__()
         self.frontend = frontend
         self.encoder = encoder
@@ -24,5 +25,8 @@ class SequenceModel(nn.Module):
 
     def encode(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, Tensor | None, State]:
         """inputs -> what the head reads: y (B, T, O) and its lengths; and the encoder's final state."""
-        y, final = self.encoder(self.frontend(inputs), lengths, state)
-        return y, self.encoder.output_lengths(lengths) if lengths is not None else None, final
+        x = self.frontend(inputs, lengths)
+        if lengths is not None:
+            lengths = self.frontend.output_lengths(lengths)
+        y, final = self.encoder(x, lengths, state)
+        return y, None if lengths is None else self.encoder.output_lengths(lengths), final

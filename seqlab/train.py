@@ -76,7 +76,9 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path) -> tupl
     for name, text in data.records().items():
         run_directory.write(directory / name, text)
     task = build_task(config, data.spec)
-    if config.ckpt_path is not None:
+    if config.ckpt_path is None:
+        task.model.frontend.prepare(data)
+    else:
         path = Path(config.ckpt_path)
         check_fits(read_checkpoint(path), task, path)
     return data, task, build_trainer(config, resolved, directory)

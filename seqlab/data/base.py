@@ -9,6 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -26,10 +27,11 @@ SPEC = "spec.json"  # the DataSpec in a run directory
 class DataSpec:
     """What a data set gives, in sizes and names.
 
-    inputs: "features", (B, T, input_size) floats, or "tokens", (B, T) ids below input_size.
-    targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; or "values"
-    (B, output_size), floats.
-    output_size: number of classes, of bits per step, or of values. labels: their names, empty when they have none.
+    inputs: "features", (B, T, input_size) floats; "tokens", (B, T) ids below input_size; or "words", (B, T, 1 + L) ids: of
+    the word, below input_size, then of its characters, below num_characters, 0 past the word's end.
+    targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; "values"
+    (B, output_size), floats; or "horizon" (B, horizon, output_size), floats, the next steps of as many series.
+    output_size: number of classes, of bits per step, of values, or of series. labels: their names, empty when they have none.
     """
 
     inputs: str
@@ -37,6 +39,8 @@ class DataSpec:
     targets: str
     output_size: int
     labels: tuple[str, ...] = ()
+    num_characters: int = 0
+    horizon: int = 0
 
     def to_json(self) -> str:
         """Plain data, for the run directory."""
@@ -149,6 +153,18 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         """{file name: text} that the run directory keeps, so that the model can be used without its data."""
         vocabulary = {} if self.vocabulary is None else {VOCABULARY: self.vocabulary.to_json()}
         return {SPEC: self.spec.to_json(), **vocabulary}
+
+    def restore(self, directory: Path) -> None:
+        """Take over what `records` kept in a run directory, so that new input can be read without the training data."""
+        raise ValueError(f"{type(self).__name__} reads no new input: its sequences are made, not read. Predict with a run on data of your own.")
+
+    def read_new(self, file: Path) -> list[Example | None]:
+        """Input of the same kind without targets, one Example for each row of `file`, None for a blank row; after `restore`."""
+        raise ValueError(f"{type(self).__name__} reads no new input: its sequences are made, not read. Predict with a run on data of your own.")
+
+    def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
+        """Write what `Task.answer` gave for the rows of `read_new`, row for row; a blank row stays blank."""
+        raise ValueError(f"{type(self).__name__} writes no answers: its sequences are made, not read. Predict with a run on data of your own.")
 
     def collate(self, examples: Any) -> Batch:
         """What the loader does with the examples of one batch; a TensorSplit hands out whole batches already."""

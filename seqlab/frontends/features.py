@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from seqlab.frontends.base import Frontend
 
-class Features(nn.Module):
+
+class Features(Frontend):
     """x (B, T, I) -> x, with dropout. For data whose steps are vectors already."""
 
     reads = "features"
@@ -17,5 +19,5 @@ class Features(nn.Module):
         self.output_size = input_size
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.dropout(inputs)

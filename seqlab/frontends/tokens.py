@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from seqlab.frontends.base import Frontend
 
-class Tokens(nn.Module):
+
+class Tokens(Frontend):
     """Token ids (B, T) -> their vectors (B, T, E), a learned row for each of the `input_size` tokens, with dropout.
 
     Rows start uniform in ±uniform. With the default 0.1, that of the LSTM language models (W. Zaremba et al., 2014), an
@@ -27,7 +29,7 @@ class Tokens(nn.Module):
         nn.init.uniform_(self.embedding.weight, -uniform, uniform)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         try:
             vectors = self.embedding(inputs)
         except IndexError as error:  # looked into only now: a check before every call would wait for the device

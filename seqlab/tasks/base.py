@@ -90,6 +90,10 @@ class Task(L.LightningModule, ABC):
         self.train(training)
         return predictions
 
+    def answer(self, batch: Batch) -> list[dict[str, Any]]:
+        """What the trained model says of each row of a batch without targets, as plain values for `seqlab predict`."""
+        raise ValueError(f"{type(self).__name__} has no answers to write for new input. Predict with a run of another task.")
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         loss = self.outcome(batch).loss
         self._check_finite("loss", loss)
