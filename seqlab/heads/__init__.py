@@ -2,7 +2,8 @@
 
 from seqlab.heads.adaptive import AdaptiveHead
 from seqlab.heads.crf import CRFHead
-from seqlab.heads.forecast import AbsoluteError, DirectForecastHead, ForecastLoss, GaussianLoss, NextValueHead, QuantileLoss, SquaredError, forecast_recursively
+from seqlab.heads.forecast import DirectForecastHead, NextValueHead, forecast_recursively
+from seqlab.heads.forecast_losses import AbsoluteError, ForecastLoss, GaussianLoss, QuantileLoss, SquaredError, make_loss
 from seqlab.heads.pooled import PooledHead
 from seqlab.heads.steps import StepHead
 from seqlab.heads.tied import TiedHead
@@ -23,4 +24,5 @@ __all__ = [
     "StepHead",
     "TiedHead",
     "forecast_recursively",
+    "make_loss",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from seqlab.heads.forecast import check_quantiles, pinball
+from seqlab.heads.forecast_losses import check_quantiles, pinball
 
 
 def seasonal_naive_scale(series: Tensor, period: int = 1) -> Tensor:
@@ -32,24 +33,64 @@ def seasonal_naive_scale(series: Tensor, period: int = 1) -> Tensor:
     return scale
 
 
-class MASE(Metric):
+class ForecastError(Metric):
+    """Mean of an error over the values that are present; subclasses say which error."""
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    @abstractmethod
+    def errors(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """predictions, targets (…, V), in float64 -> (…, V)."""
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        """predictions, targets (…, V)."""
+        if predictions.shape != targets.shape:
+            raise ValueError(f"predictions and targets have shapes {tuple(predictions.shape)} and {tuple(targets.shape)}; expected one shape.")
+        present = ~targets.isnan()
+        self.total += self.errors(predictions.double(), targets.double())[present].sum()
+        self.count += present.sum()
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+class ForecastMSE(ForecastError):
+    """Mean squared error; torchmetrics' own knows no missing targets."""
+
+    def errors(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return (targets - predictions).square()
+
+
+class ForecastMAE(ForecastError):
+    """Mean absolute error; torchmetrics' own knows no missing targets."""
+
+    def errors(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return (targets - predictions).abs()
+
+
+class MASE(ForecastError):
     """Mean absolute scaled error: mean of |x − x̂| / scale of its value. Below 1: better than repeating the last season did in training.
 
     Source: R. Hyndman and A. Koehler, 2006, "Another look at measures of forecast accuracy", section 2.4; with a season in the scale
     as in the M4 competition (S. Makridakis et al., 2020).
     """
 
-    full_state_update = False
-    total: Tensor
-    count: Tensor
     scale: Tensor
 
     def __init__(self, scale: Tensor) -> None:
         """scale (V,), of seasonal_naive_scale."""
         super().__init__()
         self.register_buffer("scale", scale.double(), persistent=False)
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def errors(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return (targets - predictions).abs() / self.scale
 
     def update(self, predictions: Tensor, targets: Tensor) -> None:
         """predictions, targets (…, V)."""
@@ -58,17 +99,11 @@ class MASE(Metric):
                 f"predictions and targets have shapes {tuple(predictions.shape)} and {tuple(targets.shape)}; expected one shape that ends in "
                 f"{len(self.scale)}, the number of scales."
             )
-        errors = (targets.double() - predictions.double()).abs() / self.scale
-        present = ~targets.isnan()
-        self.total += errors[present].sum()
-        self.count += present.sum()
-
-    def compute(self) -> Tensor:
-        return self.total / self.count
+        super().update(predictions, targets)
 
 
 class PinballLoss(Metric):
-    """Mean of the pinball losses of quantile forecasts, over values and quantiles; see seqlab.heads.forecast.pinball."""
+    """Mean of the pinball losses of quantile forecasts, over values and quantiles; see seqlab.heads.forecast_losses.pinball."""
 
     full_state_update = False
     total: Tensor

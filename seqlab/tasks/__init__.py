@@ -3,8 +3,9 @@
 from seqlab.tasks.base import Task
 from seqlab.tasks.bits import BitLabelling
 from seqlab.tasks.classification import SequenceClassification
+from seqlab.tasks.forecasting import Forecasting
 from seqlab.tasks.language_modelling import LanguageModelling
 from seqlab.tasks.regression import SequenceRegression
 from seqlab.tasks.step_labelling import StepLabelling
 
-__all__ = ["BitLabelling", "LanguageModelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]
+__all__ = ["BitLabelling", "Forecasting", "LanguageModelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]

@@ -8,18 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlab.heads.forecast import (
-    SMALLEST_DEVIATION,
-    AbsoluteError,
-    DirectForecastHead,
-    ForecastLoss,
-    GaussianLoss,
-    NextValueHead,
-    QuantileLoss,
-    SquaredError,
-    forecast_recursively,
-    pinball,
-)
+from seqlab.heads.forecast import DirectForecastHead, NextValueHead, forecast_recursively
+from seqlab.heads.forecast_losses import SMALLEST_DEVIATION, AbsoluteError, ForecastLoss, GaussianLoss, QuantileLoss, SquaredError, make_loss, pinball
 
 NAN = math.nan
 TARGETS = torch.tensor([[1.0, NAN], [3.0, -2.0]])
@@ -89,7 +79,7 @@ def test_gradcheck(loss: ForecastLoss) -> None:
 
 def test_direct_head_gives_every_step_from_the_last_valid_one() -> None:
     torch.manual_seed(0)
-    head = DirectForecastHead(3, output_size=2, horizon=4, num_parameters=5)
+    head = DirectForecastHead(3, output_size=2, horizon=4, loss="quantile", quantiles=[0.1, 0.3, 0.5, 0.7, 0.9])
     y = torch.randn(2, 6, 3)
     y[1, 2:] = NAN
     scores = head(y, torch.tensor([6, 2]))
@@ -101,7 +91,7 @@ def test_direct_head_gives_every_step_from_the_last_valid_one() -> None:
 
 def test_next_values_fed_back_are_the_recurrence_written_out() -> None:
     torch.manual_seed(0)
-    head = NextValueHead(3, output_size=2, num_parameters=2)
+    head = NextValueHead(3, output_size=2, loss="gaussian")
     mix = torch.randn(3, 3) * 0.5
     read = torch.randn(3, 2)
 
@@ -144,5 +134,32 @@ def test_errors_say_what_is_wrong() -> None:
         QuantileLoss([0.1, 0.9])
     with pytest.raises(ValueError, match=r"horizon is 0; expected at least 1"):
         DirectForecastHead(3, 2, horizon=0)
-    with pytest.raises(ValueError, match=r"num_parameters is 0; expected at least 1"):
-        NextValueHead(3, 2, num_parameters=0)
+    with pytest.raises(ValueError, match=r"no forecast loss is named 'gausian'. Did you mean 'gaussian'\?"):
+        make_loss("gausian")
+    with pytest.raises(ValueError, match=r"quantiles are \[0.5\] but the loss is 'squared_error'; expected None"):
+        NextValueHead(3, 2, loss="squared_error", quantiles=[0.5])
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_scores_put_back_to_a_scale_mean_the_same(loss: ForecastLoss) -> None:
+    """The loss of a density falls by log scale, that of an error rises by the scale, or its square."""
+    torch.manual_seed(0)
+    scores = torch.randn(2, 2, loss.num_parameters, dtype=torch.float64)
+    offset, scale = torch.tensor([3.0, -1.0], dtype=torch.float64).expand(2, 2), torch.tensor([10.0, 10.0], dtype=torch.float64).expand(2, 2)
+    targets = TARGETS.double()
+    before, after = loss(scores, targets), loss(loss.rescaled(scores, offset, scale), targets * scale + offset)
+    expected = before + math.log(10) if isinstance(loss, GaussianLoss) else before * (100 if isinstance(loss, SquaredError) else 10)
+    # the least deviation does not grow with the scale: a relative 1e-4 of σ here
+    torch.testing.assert_close(after, expected, rtol=1e-3 if isinstance(loss, GaussianLoss) else 1e-9, atol=0.0)
+
+
+def test_the_band_holds_the_share_it_says() -> None:
+    torch.manual_seed(0)
+    band = GaussianLoss().band(torch.tensor([[2.0, 1.0]]).expand(1, 2))
+    assert band is not None
+    normal = torch.distributions.Normal(2.0, GaussianLoss.deviation(torch.tensor([2.0, 1.0])))
+    assert [normal.cdf(end)[0].item() for end in band] == pytest.approx([0.1, 0.9], abs=1e-6)
+    crossed = QuantileLoss().band(torch.tensor([[5.0, 1.0, 3.0]]))
+    assert crossed is not None
+    assert [end.item() for end in crossed] == [1.0, 5.0]
+    assert SquaredError().band(torch.ones(1, 1)) is None

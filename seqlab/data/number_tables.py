@@ -1,0 +1,130 @@
+"""Tables of numbers as they lie on disk: CSV, TSV or columns between white space, with a header or without."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from seqlab.data.text_files import read_text
+from seqlab.registry import unknown
+
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))  # in lower case; what stands for a value that was not measured
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": None}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file. names: of the columns, as the header says or "1", "2", …; lines: where in the file each row stands."""
+
+    path: Path
+    names: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for an error."""
+        return f"{self.path}, line {self.lines[row]}"
+
+    def column(self, name: str | int) -> int:
+        """The index of a column, by its name or, counted from 1, its number."""
+        if str(name) in self.names:
+            return self.names.index(str(name))
+        if isinstance(name, int) and 1 <= name <= len(self.names):
+            return name - 1
+        raise ValueError(f"{self.path}: " + unknown("column", str(name), self.names))
+
+    def numbers(self, columns: Sequence[int]) -> list[list[float]]:
+        """The values of these columns for each row, NaN where one is missing. ValueError names the line of a text."""
+        return [[number(row[column], self, index, column) for column in columns] for index, row in enumerate(self.rows)]
+
+
+def read_table(path: str | Path, encoding: str = "utf-8", header: bool | None = None, separator: str | None = None, comment: str | None = None) -> Table:
+    """The table in a file, blank lines left out; ".gz" is unpacked.
+
+    header: whether the first row names the columns; None: it does unless a field of it is a number. separator: comma,
+    semicolon, tab or space (any white space); None: the first of tab, semicolon and comma that the first line holds, else
+    space. comment: lines that start with it are left out, as if blank. ValueError when a row has another number of fields than the first.
+    """
+    path = Path(path).expanduser()
+    lines = [(index, line) for index, line in enumerate(read_text(path, encoding).split("\n"), 1) if line.strip() and not (comment and line.startswith(comment))]
+    if not lines:
+        raise ValueError(f"{path} has no row; expected a table of numbers. Check the file.")
+    mark = _separator(separator, lines[0][1])
+    rows = [_fields(line, mark) for _, line in lines]
+    for (line, _), row in zip(lines, rows, strict=True):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} fields; expected {len(rows[0])}, as in line {lines[0][0]}. Repair the line, or say which sign parts "
+                "fields with data.separator=NAME."
+            )
+    named = header if header is not None else not any(_is_number(field) for field in rows[0])
+    if len(rows) == int(named):
+        raise ValueError(f"{path} has a header and no row; expected a table of numbers. Check the file, or say data.header=false.")
+    names = rows[0] if named else [str(column) for column in range(1, len(rows[0]) + 1)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path}, line {lines[0][0]}: the column {twice!r} stands twice; expected different names. Rename one.")
+    return Table(path, names, rows[int(named) :], [line for line, _ in lines[int(named) :]])
+
+
+def _separator(name: str | None, line: str) -> str | None:
+    if name is not None:
+        if name not in SEPARATORS:
+            raise ValueError(unknown("separator", name, list(SEPARATORS)))
+        return SEPARATORS[name]
+    return next((mark for mark in ("\t", ";", ",") if mark in line), None)
+
+
+def _fields(line: str, mark: str | None) -> list[str]:
+    fields = line.split() if mark is None else next(csv.reader([line], delimiter=mark))
+    return [field.strip() for field in fields]
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def number(field: str, table: Table, row: int, column: int) -> float:
+    """A field as a number; NaN for one that is missing. ValueError names its place when it is a text or infinite."""
+    if field.lower() in MISSING:
+        return math.nan
+    try:
+        value = float(field)
+    except ValueError:
+        value = math.inf
+    if math.isinf(value):
+        raise ValueError(
+            f"{table.place(row)}: {field!r} in column {table.names[column]!r}; expected a finite number, or nothing where none was measured. "
+            "Repair the line, or choose other columns."
+        )
+    return value
+
+
+def read_dates(table: Table, column: int, form: str | None = None) -> list[datetime]:
+    """The dates of a column, rising. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
+    dates: list[datetime] = []
+    for row, fields in enumerate(table.rows):
+        try:
+            dates.append(datetime.strptime(fields[column], form) if form else datetime.fromisoformat(fields[column]))
+        except ValueError as error:
+            expected = f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
+            raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
+        if row and dates[row] <= dates[row - 1]:
+            raise ValueError(f"{table.place(row)}: the date {fields[column]} is not after {table.rows[row - 1][column]}, the one before. Sort the rows, drop doubles.")
+    return dates
+
+
+def usual_step(dates: Sequence[datetime]) -> timedelta:
+    """The time from one row to the next that comes most often."""
+    steps = Counter(after - before for before, after in pairwise(dates))
+    return steps.most_common(1)[0][0]
