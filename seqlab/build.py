@@ -8,6 +8,8 @@ from hydra.utils import instantiate
 
 from seqlab.data.base import DataSpec, SequenceDataModule
 from seqlab.data.checks import check_splits
+from seqlab.frontends import Frontend
+from seqlab.heads import CRFHead, TiedHead
 from seqlab.model import SequenceModel
 from seqlab.registry import load_plugin_file
 from seqlab.tasks import Task
@@ -35,12 +37,27 @@ def build_model(config: Any, spec: DataSpec) -> SequenceModel:
     frontend = make_frontend(input_size=spec.input_size, **sizes)
     encoder = instantiate(config.encoder)(input_size=frontend.output_size)
     sizes = {"horizon": spec.horizon} if spec.targets == "horizon" else {}
-    head = instantiate(config.head)(input_size=encoder.output_size, output_size=spec.output_size, **sizes)
-    return SequenceModel(frontend, encoder, head)
+    make_head = instantiate(config.head)
+    return SequenceModel(
+        frontend, encoder, make_head(input_size=encoder.output_size, output_size=spec.output_size, **sizes, **parts_of_head(make_head.func, frontend, spec))
+    )
+
+
+def parts_of_head(kind: Any, frontend: Frontend, spec: DataSpec) -> dict[str, Any]:
+    """What heads need besides sizes: the CRF the names of the labels, the tied head the embedding."""
+    if kind is CRFHead:
+        return {"labels": spec.labels}
+    if kind is not TiedHead:
+        return {}
+    embedding = getattr(frontend, "embedding", None)
+    if embedding is None:
+        raise ValueError(f"head=tied needs the embedding of the front end, and {type(frontend).__name__} has none. Choose frontend=tokens.")
+    return {"embedding": embedding}
 
 
 def build_task(config: Any, spec: DataSpec) -> Task:
     """The task of the config around its model."""
-    task = instantiate(config.task)(model=build_model(config, spec), optimizer=instantiate(config.optimizer), schedule=instantiate(config.schedule))
+    rate = {"optimizer": instantiate(config.optimizer), "schedule": instantiate(config.schedule)}
+    task = instantiate(config.task)(model=build_model(config, spec), **rate, labels=spec.labels)
     # Lightning turns a model to float64 only after it has put a checkpoint's weights into it, rounded to float32
     return task.double() if str(config.trainer.precision) in ("64", "64-true") else task

@@ -32,3 +32,13 @@ def is_legal(before: str | None, tag: str, scheme: str) -> bool:
 def legal_transitions(labels: Sequence[str], scheme: str) -> tuple[list[bool], list[list[bool]]]:
     """For V labels: which may be first (V), and [i][j] whether label j may follow label i (V, V). Every label may be last."""
     return [is_legal(None, tag, scheme) for tag in labels], [[is_legal(before, tag, scheme) for tag in labels] for before in labels]
+
+
+def scheme_of(labels: Sequence[str]) -> str | None:
+    """'bio' when the labels are the tags of spans in which every I-TYPE has its B-TYPE, else None."""
+    try:
+        parts = [split_tag(label) for label in labels]
+    except ValueError:
+        return None
+    opened = {kind for mark, kind in parts if mark == "B"}
+    return "bio" if opened and all(kind in opened for mark, kind in parts if mark == "I") else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 CONFIG, OVERRIDES, METRICS, SUMMARY, CURVE, CHECKPOINTS = "config.yaml", "overrides.yaml", "metrics.csv", "summary.json", "learning_curve.png", "checkpoints"
+CONFUSION = "confusion_matrix.png"
 
 
 def claim(directory: Path, config: str, overrides: str) -> None:

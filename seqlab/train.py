@@ -26,9 +26,11 @@ from seqlab.data.base import SequenceDataModule
 from seqlab.learning_curve import draw_learning_curve
 from seqlab.loggers import Wandb
 from seqlab.metrics_file import MetricsFile
+from seqlab.pictures.confusion import draw_confusion
 from seqlab.show import console, metrics_table
 from seqlab.summary import summarise
 from seqlab.tasks import Task
+from seqlab.warm_start import warm_start
 
 log = logging.getLogger("seqlab")
 
@@ -77,8 +79,12 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path) -> tupl
         run_directory.write(directory / name, text)
     task = build_task(config, data.spec)
     if config.ckpt_path is None:
-        task.model.frontend.prepare(data)
+        task.prepare(data)
+        if config.init_from is not None:
+            warm_start(task, Path(config.init_from).expanduser(), directory)
     else:
+        if config.init_from is not None:
+            raise ValueError(f"init_from is {config.init_from} and ckpt_path {config.ckpt_path}; expected one of them: a checkpoint has all weights already.")
         path = Path(config.ckpt_path)
         check_fits(read_checkpoint(path), task, path)
     return data, task, build_trainer(config, resolved, directory)
@@ -97,7 +103,7 @@ def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, train
 
 
 def write_records(config: DictConfig, directory: Path, task: Task, trainer: L.Trainer, run: dict[str, Any], tested: dict[str, float]) -> dict[str, float]:
-    """Write summary.json and learning_curve.png. Returns the metrics of the state that was tested."""
+    """Write summary.json, learning_curve.png and, where classes were tested, confusion_matrix.png. Returns the metrics of the state that was tested."""
     record = find_record(trainer)
     best = trainer.checkpoint_callback if best_path(config, trainer) else None
     metrics = {**record.latest(), **(best.best_metrics if isinstance(best, Checkpoints) else {}), **tested}
@@ -105,6 +111,8 @@ def write_records(config: DictConfig, directory: Path, task: Task, trainer: L.Tr
     chosen = {"monitor": config.monitor, "monitor_value": metrics.get(config.monitor), "best_step": best_step, "tested": "best" if best else "last"}
     summary = {"metrics": metrics, **chosen, **run, **summarise(trainer, task, record), "seed": config.seed, "tags": list(config.tags)}
     run_directory.write_summary(directory, summary)
+    if task.confused is not None and tested:
+        draw_confusion(directory / run_directory.CONFUSION, task.confused.tolist(), task.labels)
     if record.training:
         draw_learning_curve(directory / run_directory.CURVE, record.training, record.validation, best_step)
     for logger in trainer.loggers:

@@ -20,14 +20,14 @@ ROOMS = {
     "executors": ("cells.base registry", "torch"),
     "layers": ("executors cells.base cells.convert registry", "torch"),
     "attention": ("executors cells.base registry", "torch"),
-    "frontends": ("executors cells.base registry", "torch"),
+    "frontends": ("layers executors cells.base registry", "torch"),
     "heads": ("executors cells.base attention registry entity_tags", "torch"),
     "metrics": ("heads.forecast_losses entity_tags registry", "torch torchmetrics"),
-    "model": ("layers cells.base", "torch"),
+    "model": ("frontends layers cells.base", "torch"),
     "seq2seq": ("layers attention executors cells.base registry", "torch"),
     "search": ("layers attention executors cells.base registry", "torch"),
     "data": ("registry", "torch lightning numpy"),
-    "tasks": ("heads metrics seq2seq search model layers executors cells.base data.base data.checks registry", "torch lightning torchmetrics"),
+    "tasks": ("heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks registry", "torch lightning torchmetrics"),
     "testing": ("layers executors cells.base registry", "torch numpy"),
 }
 EXTRA = {"registry.py": "seqlab.cell_text", "testing/pytest_entry.py": "pytest", "check.py": "seqlab.testing"}  # one file each

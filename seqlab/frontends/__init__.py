@@ -1,7 +1,9 @@
 """What turns a batch's inputs into vectors per step: inputs -> (B, T, output_size)."""
 
 from seqlab.frontends.base import Frontend
+from seqlab.frontends.convolutions import Convolution, ConvolvedFeatures, NGrams
 from seqlab.frontends.features import Features
-from seqlab.frontends.tokens import Tokens
+from seqlab.frontends.tokens import Embedding, Tokens
+from seqlab.frontends.words import Words
 
-__all__ = ["Features", "Frontend", "Tokens"]
+__all__ = ["Convolution", "ConvolvedFeatures", "Embedding", "Features", "Frontend", "NGrams", "Tokens", "Words"]

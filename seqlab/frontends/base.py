@@ -12,6 +12,7 @@ class Frontend(nn.Module, ABC):
     """forward(inputs, lengths) -> x (B, T, O), which the encoder reads. `reads` names the inputs it takes, as a DataSpec does."""
 
     reads: ClassVar[str]
+    mixes_steps: ClassVar[bool] = False  # whether an output knows more than its own step: then it cannot predict the next one
     output_size: int
 
     @abstractmethod
@@ -27,3 +28,10 @@ class Frontend(nn.Module, ABC):
 
         A finished or resumed run has these values in its checkpoint and does not call it.
         """
+
+
+def check_probability(name: str, value: float) -> float:
+    """The value. Raises ValueError unless it is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"frontend {name} is {value}; expected a probability in [0, 1).")
+    return value

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqlab.entity_tags import legal_transitions
+from seqlab.entity_tags import legal_transitions, scheme_of
 from seqlab.executors import lengths_to_mask
 from seqlab.heads.with_loss import HeadWithLoss
 
@@ -134,13 +134,16 @@ def _logsumexp(x: Tensor) -> Tensor:
 class CRFHead(HeadWithLoss):
     """Emissions e_BTV = y_BTI Wᵀ + b, then a linear-chain CRF: the tags of a row are judged and found together.
 
-    scheme: "bio" or "iob1" forbids what that scheme does not allow, known from the names of the labels; None forbids nothing.
+    scheme: "bio" or "iob1" forbids what that scheme does not allow, known from the names of the labels; None forbids nothing;
+    "auto" is "bio" where the labels are such tags, and None elsewhere.
     """
 
     def __init__(self, input_size: int, output_size: int, labels: Sequence[str] = (), scheme: str | None = None, dropout: float = 0.0) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"head dropout is {dropout}; expected a probability in [0, 1).")
+        if scheme == "auto":
+            scheme = scheme_of(labels)
         if scheme is not None and len(labels) != output_size:
             raise ValueError(f"scheme is {scheme!r} but {len(labels)} labels have names; expected {output_size}. Name the labels, or leave scheme out.")
         self.input_size = input_size

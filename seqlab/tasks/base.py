@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from seqlab.data.base import Batch, SequenceDataModule
+from seqlab.heads import HeadWithLoss
 from seqlab.model import SequenceModel
 from seqlab.registry import unknown
 from seqlab.tasks.schedules import Schedule
@@ -22,10 +24,13 @@ from seqlab.tasks.schedules import Schedule
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one batch: the loss to minimise, how many targets it is a mean over, and what the metrics compare."""
+    """Of one batch: the loss to minimise, how many targets (or what weight of targets) it is a mean over, and what the metrics compare.
+
+    predictions: empty while training with a head that would have to search for them; nothing reads them there.
+    """
 
     loss: Tensor
-    count: int
+    count: float
     predictions: Tensor
     targets: Tensor
 
@@ -34,9 +39,12 @@ class Task(L.LightningModule, ABC):
     """Trains a SequenceModel. Subclasses say how a batch becomes an Outcome and which metrics to keep.
 
     optimizer: called with the parameters. schedule: see seqlab.tasks.schedules; None for a constant rate.
+    labels: the names of the classes, where the data has them.
     l1, l2: weights of the penalties Σ|w| and ½Σw² over all parameters but biases, added to the training loss.
     A loss or gradient that is no finite number raises FloatingPointError before the weights change.
     """
+
+    uses_head_loss: ClassVar[bool] = False  # whether the loss of a HeadWithLoss is minimised; if not, such a head is refused
 
     def __init__(
         self,
@@ -45,8 +53,16 @@ class Task(L.LightningModule, ABC):
         schedule: Callable[[Optimizer, int | None], Schedule] | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
+        labels: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        if isinstance(model.head, HeadWithLoss) and not self.uses_head_loss:
+            raise ValueError(
+                f"the head is a {type(model.head).__name__}, with a loss of its own over steps, which {type(self).__name__} has no use for. "
+                "Choose head=pooled for one answer per sequence, head=steps for one per step."
+            )
+        self.labels = tuple(labels)
+        self.origin: dict[str, Any] | None = None  # what a warm start took over, for the summary
         self.model = model
         self.make_optimizer = optimizer
         self.make_schedule = schedule
@@ -56,6 +72,8 @@ class Task(L.LightningModule, ABC):
         self._validation_schedule: Schedule | None = None
         self.metrics = torch.nn.ModuleDict({split: self.make_metrics().clone(prefix=f"{split}/") for split in ("val", "test")})
         self.losses = torch.nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
+        self.confusion = self.make_confusion()  # of the test
+        self.confused: Tensor | None = None  # what it counted in the last test, (V, V): [true class, answer]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes here which hook runs, 42 times a step: through nn.Module's own way that is 7 % of a small step
@@ -71,6 +89,14 @@ class Task(L.LightningModule, ABC):
     @abstractmethod
     def make_metrics(self) -> MetricCollection:
         """The metrics of a split, fed with the Outcome's predictions and targets."""
+
+    def make_confusion(self) -> MulticlassConfusionMatrix | None:
+        """Counts which class was taken for which, in the test; None where there are no classes, or too many to look at."""
+        return None
+
+    def prepare(self, data: SequenceDataModule) -> None:
+        """Called once at the start of a fresh run: take from the training split what is not trained (see Frontend.prepare)."""
+        self.model.frontend.prepare(data)
 
     def derived_metrics(self, loss: Tensor) -> dict[str, Tensor]:
         """Metrics that are a function of a split's mean loss, {name: value}; none by default."""
@@ -137,6 +163,8 @@ class Task(L.LightningModule, ABC):
         loss, metrics = self._meters(split)
         loss.update(outcome.loss, weight=outcome.count)
         metrics.update(outcome.predictions, outcome.targets)
+        if split == "test" and self.confusion is not None:
+            self.confusion.update(outcome.predictions, outcome.targets)
 
     def _meters(self, split: str) -> tuple[MeanMetric, MetricCollection]:
         loss, metrics = self.losses[split], self.metrics[split]
@@ -150,6 +178,9 @@ class Task(L.LightningModule, ABC):
         values = {f"{split}/loss": mean, **metrics.compute(), **{f"{split}/{name}": value for name, value in self.derived_metrics(mean).items()}}
         loss.reset()
         metrics.reset()
+        if split == "test" and self.confusion is not None:
+            self.confused = self.confusion.compute().cpu()
+            self.confusion.reset()
         if self.trainer.sanity_checking:
             return
         self.log_dict(values, logger=False)  # for the callbacks; Lightning would number the row one step too low

@@ -45,8 +45,29 @@ class BitAccuracy(ExactMatch):
         self.total += valid.sum()
 
 
+class BitF1(Metric):
+    """2 · right ones / (ones said + true ones), over all bits: where few bits are 1, as in music, accuracy says little. 0 where there are none."""
+
+    right: Tensor
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        """predictions, targets (B, T, N); -1 in the targets is padding."""
+        said, true = (predictions == 1) & (targets >= 0), targets == 1
+        self.right += (said & true).sum()
+        self.total += said.sum() + true.sum()
+
+    def compute(self) -> Tensor:
+        return 2 * self.right / self.total.clamp(min=1)
+
+
 class BitLabelling(Task):
-    """Binary labels at each step, ŷ = σ(scores).
+    """Binary labels at each step, ŷ = σ(scores): the digits of a sum, or several labels at once, such as which notes sound next.
 
     loss "squared_error" is ½ (ŷ − y)², as the classic networks with a sigmoid output are trained; "cross_entropy" is
     −y log ŷ − (1 − y) log(1 − ŷ). reduction "sum" adds the steps of a row and averages rows, "mean" averages all.
@@ -62,7 +83,7 @@ class BitLabelling(Task):
         self.reduction = reduction
 
     def make_metrics(self) -> MetricCollection:
-        return MetricCollection({"exact_match": ExactMatch(), "bit_accuracy": BitAccuracy()})
+        return MetricCollection({"exact_match": ExactMatch(), "bit_accuracy": BitAccuracy(), "bit_f1": BitF1()})
 
     def outcome(self, batch: Batch) -> Outcome:
         scores, _ = self.model(batch.inputs, batch.lengths)

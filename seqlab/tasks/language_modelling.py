@@ -14,6 +14,7 @@ from seqlab.cells.base import State
 from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.data.checks import check_axes, check_labels
 from seqlab.executors import lengths_to_mask
+from seqlab.heads import CRFHead, HeadWithLoss
 from seqlab.layers import Bidirectional
 from seqlab.search import Sampling, sample
 from seqlab.tasks.base import Outcome, Task
@@ -29,10 +30,17 @@ class LanguageModelling(Task):
     that ends early must not be continued.
     """
 
+    uses_head_loss = True
+
     def __init__(self, *args: Any, unit: str = "characters", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if any(isinstance(module, Bidirectional) for module in self.model.encoder.modules()):
             raise ValueError("the encoder is bidirectional, so it has read the symbols it should predict. Choose encoder.bidirectional=false.")
+        if self.model.frontend.mixes_steps:
+            name = type(self.model.frontend).__name__
+            raise ValueError(f"the front end {name} looks ahead, so it has read the symbols it should predict. Choose frontend=tokens.")
+        if isinstance(self.model.head, CRFHead):
+            raise ValueError("the head is a CRF, which judges the tags of a whole row; a language model writes one symbol after the other. Choose head=steps.")
         self.unit = unit
         self.carried: dict[bool, State] = {}  # {training: state after the last batch}
         self.ended: dict[bool, Tensor] = {}  # {training: (B,) True where a row of the last batch ended early}
@@ -46,13 +54,16 @@ class LanguageModelling(Task):
         return {"perplexity": loss.exp(), **bits}
 
     def outcome(self, batch: Batch) -> Outcome:
-        """The Outcome's predictions are scores (N, V), its targets (N,). Carries no state on: the steps do."""
+        """The Outcome's predictions are scores (N, V), empty with a head that has its own loss; its targets (N,). Carries no state on: the steps do."""
         check_axes("targets", batch.targets, "batch, time", "Choose a data set of text, or another task.")
         y, _, self.final = self.model.encode(batch.inputs, None, self.start_state(batch))
         targets = batch.targets
         if batch.lengths is not None:  # the head reads valid steps alone: with a large vocabulary it costs more than all below it
             mask = lengths_to_mask(batch.lengths, y.shape[1])
             y, targets = y[mask][None], targets[mask][None]
+        if isinstance(self.model.head, HeadWithLoss):
+            losses = self.model.head.losses(y, targets)
+            return Outcome(losses.mean(), len(losses), y.new_empty(0), targets.flatten())
         scores, targets = self.model.head(y).flatten(0, 1), targets.flatten()
         if targets.device.type == "cpu":  # elsewhere looking would wait for the device
             check_labels(targets, scores.shape[-1], "the batch")

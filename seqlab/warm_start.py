@@ -1,0 +1,86 @@
+"""Weights of another run as the start of this one: `init_from=RUN`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlab import run_directory
+from seqlab.checkpoint import read_checkpoint
+from seqlab.data.vocabulary import VOCABULARY, Vocabulary
+from seqlab.runs import MODEL_GROUPS, check_targets, read_config, read_spec
+from seqlab.tasks import Task
+
+log = logging.getLogger("seqlab")
+WORDS = ("frontend.embedding.weight", "frontend.tokens.embedding.weight")  # a row for each symbol of the vocabulary
+
+
+def warm_start(task: Task, run: Path, directory: Path) -> None:
+    """Put into the model each parameter of the run's best checkpoint that has the same name and shape, and say what was left.
+
+    Rows of the embedding go by their symbols, and so do rows of the head by their labels or symbols: what only the new run
+    knows keeps its start. `directory`: of the new run, with its own spec and vocabulary. Nothing of the other run is executed.
+    Raises ValueError when `run` holds none, names foreign code as `load_run` says, or when nothing fits.
+    """
+    check_targets(read_config(run), MODEL_GROUPS, run / run_directory.CONFIG)
+    found = read_checkpoint(run / run_directory.CHECKPOINTS / "best.ckpt")["state_dict"]
+    weights = {name.removeprefix("model."): weight for name, weight in found.items() if name.startswith("model.")}
+    symbols = read_symbols(run), read_symbols(directory)
+    classes = read_classes(run), read_classes(directory)
+    taken, partly, left = [], {}, {}
+    for name, parameter in task.model.named_parameters():  # a weight that two parts share is named once
+        if name not in weights:
+            left[name] = "the run has none of this name"
+            continue
+        old, rows = weights[name], None
+        if name in WORDS:
+            rows = matches(*symbols, old, parameter)
+        elif name.startswith("head.") and parameter.dim() and len(parameter) == task.model.head.output_size:
+            rows = matches(*classes, old, parameter)
+        if rows is None and old.shape != parameter.shape:
+            left[name] = f"its shape is {tuple(old.shape)} there and {tuple(parameter.shape)} here"
+            continue
+        with torch.no_grad():
+            if rows is None:
+                parameter.copy_(old)
+                taken.append(name)
+            elif rows:
+                here, there = (torch.tensor(side) for side in zip(*rows, strict=True))
+                parameter[here] = old[there].to(parameter)
+                partly[name] = f"{len(rows)} of {len(parameter)} rows"
+            else:
+                left[name] = "no row has a name that both runs know"
+    if not taken and not partly:
+        raise ValueError(f"nothing in {run} fits this model by name and shape. Choose the same cell and sizes as that run, or leave init_from out.")
+    lines = [f"{name} ({why})" for name, why in {**partly, **left}.items()]
+    log.info(f"init_from: {len(taken)} parameters taken over whole from {run}; " + (f"the others: {'; '.join(lines)}." if lines else "there are no others."))
+    task.origin = {"run": str(run), "taken": taken, "partly": partly, "left": left}
+
+
+def read_symbols(run: Path) -> list[str] | None:
+    """The symbols of the run's vocabulary in their order, None where it has none."""
+    path = run / VOCABULARY
+    return list(Vocabulary.from_json(path.read_text(encoding="utf-8")).symbols) if path.is_file() else None
+
+
+def read_classes(run: Path) -> list[str] | None:
+    """What the run's model answers with, in order: labels, of a language model symbols; None where classes have no names."""
+    spec = read_spec(run)
+    symbols = read_symbols(run)
+    if spec.labels:
+        return list(spec.labels)
+    return symbols if symbols is not None and len(symbols) == spec.output_size and spec.targets == "steps" else None
+
+
+def matches(there: list[str] | None, here: list[str] | None, old: Tensor, new: Tensor) -> list[tuple[int, int]] | None:
+    """(row here, row there) of each name in both; None where names tell nothing: the same in both runs, or known in neither."""
+    if there == here or old.shape[1:] != new.shape[1:]:
+        return None
+    if there is None or here is None or len(there) != len(old) or len(here) != len(new):
+        return []
+    place: dict[str, Any] = {name: index for index, name in enumerate(there)}
+    return [(index, place[name]) for index, name in enumerate(here) if name in place]
