@@ -1,0 +1,71 @@
+"""Starting from another run: rows go by their names, the rest by name and shape, and what is left is said."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from seqlab.build import build_data, build_task
+from seqlab.config import config_folder
+from seqlab.warm_start import warm_start
+from tests.text_runs import SMALL, TEXT, make_run
+
+
+@pytest.fixture
+def old(tmp_path):
+    return make_run(tmp_path / "old", "experiment=char_lm")
+
+
+def fresh(directory, *overrides):
+    """A new task, and the directory with the records of its data."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", ["experiment=char_lm", f"data.path={TEXT / 'harbour.txt'}", *SMALL, *overrides])
+    data = build_data(config)
+    directory.mkdir()
+    for name, text in data.records().items():
+        (directory / name).write_text(text, encoding="utf-8")
+    torch.manual_seed(1)
+    return build_task(config, data.spec), data
+
+
+def weights(run):
+    return torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+
+
+def test_the_same_model_takes_over_everything(old, tmp_path) -> None:
+    task, _ = fresh(tmp_path / "new")
+    warm_start(task, old, tmp_path / "new")
+    before = weights(old)
+    assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+    assert task.origin is not None
+    assert not task.origin["left"]
+    assert not task.origin["partly"]
+
+
+def test_rows_go_by_their_symbols_and_the_rest_is_said(old, tmp_path, caplog) -> None:
+    task, data = fresh(tmp_path / "new", "data.lowercase=true", "cell.hidden_size=9")
+    start = {name: value.clone() for name, value in task.state_dict().items()}
+    with caplog.at_level("INFO", "seqlab"):
+        warm_start(task, old, tmp_path / "new")
+    before, after, name = weights(old), task.state_dict(), "model.frontend.embedding.weight"
+    known = (old / "vocabulary.json").read_text(encoding="utf-8")
+    from seqlab.data.vocabulary import Vocabulary
+
+    ids = Vocabulary.from_json(known).ids
+    for symbol, row in data.vocabulary.ids.items():
+        assert torch.equal(after[name][row], before[name][ids[symbol]] if symbol in ids else start[name][row])
+    assert "head.linear.weight" in task.origin["left"]  # another width
+    assert set(task.origin["partly"]) == {"frontend.embedding.weight", "head.linear.bias"}
+    assert f"frontend.embedding.weight ({len(set(ids) & set(data.vocabulary.ids))} of {len(data.vocabulary)} rows)" in caplog.text
+
+
+def test_foreign_code_and_strangers_are_refused(old, tmp_path) -> None:
+    task, _ = fresh(tmp_path / "new", "cell=gru", "cell.hidden_size=9", "frontend.embedding_size=3")
+    with pytest.raises(ValueError, match=r"run directory .*nowhere does not exist"):
+        warm_start(task, tmp_path / "nowhere", tmp_path / "new")
+    config = old / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("seqlab.frontends.Tokens", "os.system"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"names 'os.system' under frontend"):
+        warm_start(task, old, tmp_path / "new")
