@@ -22,7 +22,7 @@ from seqlab.executors.native import native, why_not_native
 from seqlab.executors.scan import scan, why_not_scan
 from seqlab.executors.segments import in_segments
 from seqlab.executors.sequence import CannotCompile, Sequence, call_weights, lengths_to_mask, with_weights
-from seqlab.executors.toolchain import compiler
+from seqlab.executors.toolchain import compiler, has_triton
 from seqlab.registry import unknown
 
 __all__ = ["EXECUTORS", "Call", "CannotCompile", "Choice", "Sequence", "choice_in_training", "choose", "lengths_to_mask", "run"]
@@ -88,8 +88,10 @@ def _obstacle(cell: Cell, executor: str, call: Call) -> str:
 
 
 def _automatic(cell: Cell, call: Call) -> Choice:
-    """By measurement on CPU cores: where a compilation pays, and where a kernel of torch.nn is as good without one."""
+    """On a CPU, by measurement: where a compilation pays, and where a kernel of torch.nn is as good without one."""
     not_native = _obstacle(cell, "native", call)
+    if call.device != "cpu":
+        return _automatic_on_gpu(cell, call, not_native)
     if not not_native and (call.steps < LEAST_STEPS or (_kernel_is_fast(cell) and not call.gradient)):
         return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
     if call.steps < LEAST_STEPS:
@@ -104,6 +106,21 @@ def _automatic(cell: Cell, call: Call) -> Choice:
     return Choice("loop", f"no kernel of torch.nn fits: {not_native}; and it is not compiled: {not_compiled}")
 
 
+def _automatic_on_gpu(cell: Cell, call: Call, not_native: str) -> Choice:
+    """Not by measurement: by how many launches follow one another. cuDNN's kernel is one, the scan's are about 2√T times a
+    few, those of compiled steps T times a few but replayed without Python, those of the loop T times many."""
+    if not not_native:
+        return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
+    if not why_not_scan(cell):
+        return Choice("scan", f"it is linear in its state, and no kernel of torch.nn fits: {not_native}")
+    not_compiled = _refused.get(cell) or why_not_compiled(call)
+    if call.steps < LEAST_STEPS:
+        return Choice("loop", f"fewer than {LEAST_STEPS} steps do not pay for compiling, and no kernel of torch.nn fits: {not_native}")
+    if not not_compiled:
+        return Choice("compiled", f"its step is compiled and replayed on the GPU; no kernel of torch.nn fits: {not_native}")
+    return Choice("loop", f"no kernel of torch.nn fits: {not_native}; and it is not compiled: {not_compiled}")
+
+
 def _kernel_is_fast(cell: Cell) -> bool:
     """On a CPU only the LSTM has a kernel that is one; those of GRU and RNN are loops over small operations."""
     weights = cell.native_weights() if isinstance(cell, NativeCell) else ""
@@ -112,11 +129,13 @@ def _kernel_is_fast(cell: Cell) -> bool:
 
 def why_not_compiled(call: Call) -> str:
     """What in the machine or the call prevents compiling, or an empty string."""
-    if call.device != "cpu":
-        return f"the compiled executor is for the CPU, and x is on {call.device!r}"
+    if call.device not in ("cpu", "cuda"):
+        return f"the compiled executor is for the CPU and CUDA devices, and x is on {call.device!r}"
     if call.transformed:
         return "the call is inside torch.func or torch.compile, which cannot look into compiled code"
-    return "" if compiler() else "no C++ compiler was found on this machine"
+    if not compiler():
+        return "no C++ compiler was found on this machine"
+    return "Triton, which writes its kernels for a GPU, is not installed" if call.device == "cuda" and not has_triton() else ""
 
 
 def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool = False) -> tuple[Tensor, State]:

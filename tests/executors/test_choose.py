@@ -49,6 +49,21 @@ def test_auto_on_a_machine_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose(make_cell("min_gru", 3, 4), call=Call(device="cuda")).executor == "scan"
 
 
+def test_auto_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "compiler", lambda: "g++")
+    monkeypatch.setattr(executors, "has_triton", lambda: True)
+    lstm, peephole = make_cell("lstm", 3, 4), make_cell("lstm_peephole", 3, 4)
+    assert choose(lstm, call=Call(device="cuda")).executor == "native"
+    assert choose(peephole, call=Call(device="cuda")).executor == "compiled"
+    assert choose(peephole, call=Call(device="cuda", steps=2)).executor == "loop"
+    monkeypatch.setattr(executors, "has_triton", lambda: False)
+    choice = choose(peephole, call=Call(device="cuda"))
+    assert choice.executor == "loop"
+    assert "Triton, which writes its kernels for a GPU, is not installed" in choice.reason
+    with pytest.raises(ValueError, match="cannot run LSTM: the compiled executor is for the CPU and CUDA devices, and x is on 'mps'"):
+        choose(lstm, "compiled", Call(device="mps"))
+
+
 def test_auto_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "compiler", lambda: None)
     for name, expected in (("lstm", "native"), ("lstm_peephole", "loop"), ("min_gru", "scan")):

@@ -30,7 +30,8 @@ def compile_graph(module: fx.GraphModule, mode: FakeTensorMode, settings: dict[s
     values = [node.meta["val"] for node in module.graph.find_nodes(op="placeholder")]
     output = module.graph.output_node()
     output.meta["user_visible_output_idxs"] = list(range(len(output.args[0])))  # type: ignore[arg-type]
-    with tracing(TracingContext(mode)), inductor_config.patch(settings), torch.autocast("cpu", enabled=False), quiet():
+    device = next(value.device.type for value in values if isinstance(value, torch.Tensor))
+    with tracing(TracingContext(mode)), inductor_config.patch(settings), torch.autocast(device, enabled=False), quiet():
         try:
             return compile_fx_inner(module, values)
         except (exc.InductorError, exc.CppCompileError) as error:

@@ -37,8 +37,9 @@ class Plan:
         start = time.perf_counter()
         joint = trace(request)
         name = type(request.cell).__name__
+        self._device = request.p[0].device.type
         # the casts of autocast stand in the graph by now: whoever runs it again must not add its own
-        with torch.autocast(request.p[0].device.type, enabled=False):
+        with torch.autocast(self._device, enabled=False):
             self._prologue = hoist_constants(joint)
             self._epilogue = defer_weight_gradients(joint)
             use_driver(self._epilogue.module)
@@ -54,7 +55,7 @@ class Plan:
 
     def constants(self, weights: list[Tensor]) -> list[Tensor]:
         """What depends on weights alone, computed once for the call."""
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(self._device, enabled=False):
             return [settle(constant) for constant in self._prologue(*weights)]
 
     def weight_gradients(self, constants: list[Tensor], stacks: dict[Any, Tensor]) -> list[Tensor]:
@@ -65,7 +66,7 @@ class Plan:
         steps, batch = inputs[0].shape[:2]
         at_once = max(1, min(steps, EPILOGUE_BYTES // max(1, self._row_bytes * batch)))
         total: list[Tensor] = []
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(self._device, enabled=False):
             for first in range(0, steps, at_once):
                 rows = [value[first : first + at_once].flatten(0, 1) for value in inputs]
                 part = self._epilogue.module(rows[0].shape[0], *constants, *rows)

@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from seqlab.executors.compiled.chunks import Chunks
 from seqlab.executors.compiled.driver import Chunk, driver
 from seqlab.executors.compiled.inductor import STEP, Compiled, compile_graph
 from seqlab.executors.compiled.partition import StepGraph
@@ -21,6 +22,7 @@ from seqlab.executors.compiled.tape import NotRecordable, Tape, Weight, record
 from seqlab.executors.compiled.trace import Joint, Place
 
 _log = logging.getLogger("seqlab")
+IN_CHUNKS = {"cuda"}  # devices that run chunks of steps instead of a tape
 
 
 class Program:
@@ -34,9 +36,10 @@ class Program:
         self.name = name
         self.values = [node.meta["val"] for node in graph.module.graph.find_nodes(op="placeholder")]
         self.results = [node.meta["val"] for node in graph.module.graph.output_node().args[0]]  # type: ignore[union-attr]
-        self.compiled: Compiled = compile_graph(graph.module, joint.fake_mode, STEP)
+        self.chunks = Chunks(joint, graph, name) if joint.y.meta["val"].device.type in IN_CHUNKS else None
+        self.compiled: Compiled = compile_graph(graph.module, joint.fake_mode, STEP) if self.chunks is None else self.chunks.compiled
         self.tapes: dict[int, Tape] = {}
-        self.why_no_tape = "" if joint.y.meta["val"].device.type == "cpu" else "the driver runs on the CPU only"
+        self.why_no_tape = ""
 
     def result(self, place: Place) -> Tensor:
         """The fake tensor of the output that goes to `place`."""
@@ -48,6 +51,9 @@ class Program:
 
     def run(self, slots: dict[Place, Slot], outputs: dict[Place, Slot], steps: int, batch: int, reverse: bool) -> None:
         """Run all steps. slots and outputs say where each input is and where each output goes."""
+        if self.chunks is not None:
+            self.chunks.run(slots, outputs, steps, batch, reverse)
+            return
         into = [outputs[place] for place in self.graph.outputs]
         if not self.why_no_tape:
             try:

@@ -193,7 +193,7 @@ def _first_line(error: Exception) -> str:
 def _make_graph(joint: Callable[..., Any], arguments: list[Any], mode: FakeTensorMode) -> fx.GraphModule:
     """The graph of `joint`, functional, without dead code. Identity hooks keep an enclosing checkpoint out of the trace."""
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t)
-    off = torch.autocast("cpu", enabled=False)
+    off = torch.autocast(arguments[1].device.type, enabled=False)
     with torch.inference_mode(False), hooks, mode, off:
         module = make_fx(joint, decomposition_table=select_decomp_table())(*arguments)
         if any(_writes(node) for node in module.graph.nodes):
