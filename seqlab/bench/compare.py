@@ -14,6 +14,7 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from seqlab.bench import gpu_peers
 from seqlab.bench.command import REGIME
 from seqlab.bench.measure import Measurement, measure
 from seqlab.bench.memory import peak_bytes
@@ -27,7 +28,9 @@ COLUMNS = ["mode", "T", "B", "I", "H", "side", "median_ms", "spread", "ratio", "
 
 def compare(arguments: Namespace, folder: Path) -> list[dict[str, Any]]:
     """Measure, print, and write bench.csv and bench.png into the folder. Returns the rows."""
-    names = side_names(arguments.sides, arguments.reference)
+    if arguments.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"--device is {arguments.device!r} but torch finds no CUDA device; expected 'cpu'. Leave --device out.")
+    names = side_names(arguments.sides, arguments.reference, arguments.device)
     rows: list[dict[str, Any]] = []
     sizes = [Size.parse(text) for text in arguments.sizes]
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -46,13 +49,14 @@ def compare(arguments: Namespace, folder: Path) -> list[dict[str, Any]]:
     draw(folder / "bench.png", rows)
     noise = statistics.median(row["spread"] for row in rows)
     regime = "the allocator as it was" if arguments.keep_allocator else "memory once taken is kept (" + ", ".join(f"{k}={v}" for k, v in REGIME.items()) + ")"
-    console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; {regime}.", highlight=False)
+    machine = f"{torch.get_num_threads()} threads" if arguments.device == "cpu" else torch.cuda.get_device_name()
+    console.print(f"{machine}, torch {torch.__version__}; {regime}.", highlight=False)
     console.print(f"Noise: the middle half of a side's rounds spans {noise:.0%} of its median; a difference below that says nothing.", highlight=False)
     console.print(f"written: {folder}/bench.csv, {folder}/bench.png", highlight=False, soft_wrap=True)
     return rows
 
 
-def side_names(asked: list[str], reference: str) -> list[str]:
+def side_names(asked: list[str], reference: str, device: str = "cpu") -> list[str]:
     """Sides in the order of the table: the reference, then what was asked for, a cell's name standing for all its sides."""
     names = [reference]
     for name in asked:
@@ -60,7 +64,8 @@ def side_names(asked: list[str], reference: str) -> list[str]:
             names.append(name)
             continue
         names += [f"{name}:{executor}" for executor in ("auto", *EXECUTORS)] + [f"{name}:naive"]
-        names += [f"{library}:{name}" for library in ("flax", "keras") if importlib.util.find_spec(library)]
+        libraries = {"flax": "flax", "keras": "keras"} if device == "cpu" else gpu_peers.MODULES
+        names += [f"{library}:{name}" for library, module in libraries.items() if importlib.util.find_spec(module)]
         names.append(f"floor:{name}")
     return list(dict.fromkeys(names))
 

@@ -1,7 +1,8 @@
 """The sides of a comparison: each runs the same recurrence once, in its own way.
 
 A side is named CELL:EXECUTOR (lstm:compiled), CELL:naive (the loop a user would write), nn.LSTM, nn.GRU or nn.RNN,
-floor:CELL (the matrix products alone), flax:CELL or keras:CELL (see seqlab.bench.peers).
+floor:CELL (the matrix products alone), flax:CELL or keras:CELL (see seqlab.bench.peers), and on a GPU haste:CELL or
+flashrnn:CELL (see seqlab.bench.gpu_peers). There nn.LSTM is cuDNN.
 Dimension key: T time, B batch, I input_size, H hidden_size.
 """
 
@@ -63,11 +64,17 @@ def build_side(name: str, size: Size, mode: str, device: str = "cpu") -> Side:
         return _side(name, module, module, size, mode, device)
     first, _, second = name.partition(":")
     if not second:
-        raise ValueError(unknown("side", name, [*KERNELS, "CELL:EXECUTOR", "CELL:naive", "floor:CELL", "flax:CELL", "keras:CELL"]))
+        raise ValueError(
+            unknown("side", name, [*KERNELS, "CELL:EXECUTOR", "CELL:naive", "floor:CELL", "flax:CELL", "keras:CELL", "haste:CELL", "flashrnn:CELL"])
+        )
     if first in ("flax", "keras"):
         from seqlab.bench.peers import peer_side
 
         return peer_side(first, second, size, mode)
+    if first in ("haste", "flashrnn"):
+        from seqlab.bench.gpu_peers import gpu_side
+
+        return gpu_side(first, second, size, mode, device)
     cell = make_cell(second if first == "floor" else first, size.input_size, size.hidden_size).to(device)
     if first == "floor":
         return Side(name, _floor(cell, size, mode, device))
