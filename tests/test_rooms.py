@@ -26,7 +26,7 @@ ROOMS = {
     "model": ("frontends layers cells.base", "torch"),
     "seq2seq": ("layers attention executors cells.base registry", "torch"),
     "search": ("layers attention executors cells.base registry", "torch"),
-    "data": ("registry", "torch lightning numpy"),
+    "data": ("registry", "torch lightning numpy rich"),
     "tasks": ("heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks registry", "torch lightning torchmetrics"),
     "testing": ("layers executors cells.base registry", "torch numpy"),
 }
