@@ -52,7 +52,9 @@ def read_table(path: str | Path, encoding: str = "utf-8", header: bool | None = 
     space. comment: lines that start with it are left out, as if blank. ValueError when a row has another number of fields than the first.
     """
     path = Path(path).expanduser()
-    lines = [(index, line) for index, line in enumerate(read_text(path, encoding).split("\n"), 1) if line.strip() and not (comment and line.startswith(comment))]
+    lines = [
+        (index, line) for index, line in enumerate(read_text(path, encoding).split("\n"), 1) if line.strip() and not (comment and line.startswith(comment))
+    ]
     if not lines:
         raise ValueError(f"{path} has no row; expected a table of numbers. Check the file.")
     mark = _separator(separator, lines[0][1])
@@ -117,10 +119,14 @@ def read_dates(table: Table, column: int, form: str | None = None) -> list[datet
         try:
             dates.append(datetime.strptime(fields[column], form) if form else datetime.fromisoformat(fields[column]))
         except ValueError as error:
-            expected = f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
+            expected = (
+                f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
+            )
             raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
         if row and dates[row] <= dates[row - 1]:
-            raise ValueError(f"{table.place(row)}: the date {fields[column]} is not after {table.rows[row - 1][column]}, the one before. Sort the rows, drop doubles.")
+            raise ValueError(
+                f"{table.place(row)}: the date {fields[column]} is not after {table.rows[row - 1][column]}, the one before. Sort the rows, drop doubles."
+            )
     return dates
 
 

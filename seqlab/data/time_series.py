@@ -120,7 +120,9 @@ class TimeSeries(SequenceDataModule):
     def restore(self, directory: Path) -> None:
         path = directory / SERIES
         if not path.is_file():
-            raise ValueError(f"run directory {directory} has no {SERIES}: it is no run on a table of series, or it ended before its data was read. Train it again.")
+            raise ValueError(
+                f"run directory {directory} has no {SERIES}: it is no run on a table of series, or it ended before its data was read. Train it again."
+            )
         self.scale = Scale(**json.loads(path.read_text(encoding="utf-8")))
 
     def setup(self, stage: str | None = None) -> None:

@@ -121,7 +121,9 @@ class Forecasting(Task):
         scores, _ = self.model(scaled)
         shape = (*past.shape[:2], self.head.output_size)
         if scores.shape[:3] != shape:
-            raise ValueError(f"scores have shape {tuple(scores.shape)}; expected one for each of the {shape[1]} steps. Choose frontend=features or head=forecast.")
+            raise ValueError(
+                f"scores have shape {tuple(scores.shape)}; expected one for each of the {shape[1]} steps. Choose frontend=features or head=forecast."
+            )
         return self.head.loss.rescaled(scores, offset.expand(shape), scale.expand(shape))
 
     def _step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
