@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from seqlab.registry import unknown
 
@@ -22,13 +22,15 @@ class Schedule:
     monitor: str = ""
 
 
-def step(optimizer: Optimizer, total_steps: int | None, every: int, unit: str = "epoch", factor: float = 0.5) -> Schedule:
-    """Multiply the rate by `factor` after every `every` epochs, or with unit="step" optimizer steps."""
+def step(optimizer: Optimizer, total_steps: int | None, every: int, unit: str = "epoch", factor: float = 0.5, after: int = 0) -> Schedule:
+    """Multiply the rate by `factor` after every `every` epochs, or with unit="step" optimizer steps; the first `after` of them are not counted."""
     if unit not in ("epoch", "step"):
         raise ValueError(unknown("unit", unit, ["epoch", "step"]))
     if every < 1:
         raise ValueError(f"schedule.every is {every}; expected at least 1.")
-    return Schedule(StepLR(optimizer, every, factor), unit)
+    if after < 0:
+        raise ValueError(f"schedule.after is {after}; expected 0 or more.")
+    return Schedule(LambdaLR(optimizer, lambda done: factor ** (max(0, done - after) // every)), unit)
 
 
 def cosine(optimizer: Optimizer, total_steps: int | None, final: float = 0.0) -> Schedule:

@@ -32,6 +32,11 @@ def test_step_by_steps(run: Callable[..., Run]) -> None:
     assert found == pytest.approx([0.5] * 4 + [0.05] * 4 + [0.005] * 4, rel=1e-12)
 
 
+def test_counting_may_begin_later(run: Callable[..., Run]) -> None:
+    found = rates(run, "schedule=step", "schedule.every=1", "schedule.after=2", "trainer.max_epochs=5")
+    assert found == pytest.approx([0.5] * 18 + [0.25] * 6 + [0.125] * 6, rel=1e-12)
+
+
 def test_steps_are_those_of_the_optimizer_not_batches(run: Callable[..., Run]) -> None:
     """With two batches to a step, 12 batches are 6 steps, and the second batch of a step sees the rate of the first."""
     options = ["schedule=step", "schedule.every=2", "schedule.unit=step", "schedule.factor=0.1", "trainer.accumulate_grad_batches=2"]
