@@ -71,7 +71,7 @@ def side_names(asked: list[str], reference: str, device: str = "cpu") -> list[st
 
 
 def existing_sides(names: list[str], size: Size, mode: str, device: str) -> list[Side]:
-    """The sides that can be built; one that was spelt out and cannot be is an error, one of many of a cell is left out."""
+    """The sides that can run here; of the others it is said why they are left out. A name that is wrong is an error."""
     sides = []
     for name in names:
         try:

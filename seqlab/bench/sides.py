@@ -1,8 +1,8 @@
 """The sides of a comparison: each runs the same recurrence once, in its own way.
 
-A side is named CELL:EXECUTOR (lstm:compiled), CELL:naive (the loop a user would write), nn.LSTM, nn.GRU or nn.RNN,
-floor:CELL (the matrix products alone), flax:CELL or keras:CELL (see seqlab.bench.peers), and on a GPU haste:CELL or
-flashrnn:CELL (see seqlab.bench.gpu_peers). There nn.LSTM is cuDNN.
+A side is named CELL:EXECUTOR (lstm:compiled), CELL:EXECUTOR:recompute (in segments that are run again, for less memory),
+CELL:naive (the loop a user would write), nn.LSTM, nn.GRU or nn.RNN, floor:CELL (the matrix products alone), flax:CELL or
+keras:CELL (see seqlab.bench.peers), and on a GPU, where nn.LSTM is cuDNN, haste:CELL or flashrnn:CELL (see gpu_peers).
 Dimension key: T time, B batch, I input_size, H hidden_size.
 """
 
@@ -64,9 +64,8 @@ def build_side(name: str, size: Size, mode: str, device: str = "cpu") -> Side:
         return _side(name, module, module, size, mode, device)
     first, _, second = name.partition(":")
     if not second:
-        raise ValueError(
-            unknown("side", name, [*KERNELS, "CELL:EXECUTOR", "CELL:naive", "floor:CELL", "flax:CELL", "keras:CELL", "haste:CELL", "flashrnn:CELL"])
-        )
+        libraries = [f"{library}:CELL" for library in ("flax", "keras", "haste", "flashrnn")]
+        raise ValueError(unknown("side", name, [*KERNELS, "CELL:EXECUTOR", "CELL:EXECUTOR:recompute", "CELL:naive", "floor:CELL", *libraries]))
     if first in ("flax", "keras"):
         from seqlab.bench.peers import peer_side
 
@@ -80,7 +79,10 @@ def build_side(name: str, size: Size, mode: str, device: str = "cpu") -> Side:
         return Side(name, _floor(cell, size, mode, device))
     if second == "naive":
         return _side(name, cell, lambda x, state: _naive(cell, x, state), size, mode, device)
-    layer = Layer(cell, second)
+    executor, _, option = second.partition(":")
+    if option not in ("", "recompute"):
+        raise ValueError(unknown("option of a side", option, ["recompute"]))
+    layer = Layer(cell, executor, recompute=bool(option))
     return _side(name, layer, lambda x, state: layer(x, state=state), size, mode, device)
 
 

@@ -3,9 +3,11 @@
 import csv
 
 import pytest
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from seqlab.bench.command import main
+from seqlab.bench.gpu_peers import FlashRNN
 from seqlab.bench.measure import Measurement, measure
 from seqlab.bench.sides import MODES, Side, Size, build_side
 
@@ -19,7 +21,7 @@ def the_process_stays_as_it_is(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["nn.LSTM", "lstm:loop", "lstm:native", "gru:naive", "floor:lstm"])
+@pytest.mark.parametrize("name", ["nn.LSTM", "lstm:loop", "lstm:native", "lstm:loop:recompute", "gru:naive", "floor:lstm"])
 def test_every_kind_of_side_runs(name, mode):
     side = build_side(name, SIZE, mode)
     side.run()
@@ -75,11 +77,38 @@ def test_the_command_writes_a_table_a_csv_and_a_picture(tmp_path, capsys):
         (["lstm", "--sizes", "3,2,4"], "expected four whole numbers"),
         (["nn.LTSM:"], "no side is named"),
         (["lstm", "--rounds", "2"], "at least 3"),
+        (["lstm:loop:recompile"], "Did you mean 'recompute'"),
+        (["lstm", "--device", "cuda"], "torch finds no CUDA device"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, message, tmp_path, capsys):
     assert main([*arguments, "--keep-allocator", "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_kernels_for_a_gpu_say_why_they_are_not_here(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="haste_pytorch is not installed, so haste:lstm cannot run"):
+        build_side("haste:lstm", SIZE, "training", "cuda")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with pytest.raises(ValueError, match="no flashrnn cell is named 'lsmt'"):
+        build_side("flashrnn:lsmt", SIZE, "training", "cuda")
+    with pytest.raises(ValueError, match="flashrnn:lstm cannot run on cpu for training"):
+        build_side("flashrnn:lstm", SIZE, "training")
+
+
+def test_flashrnn_is_called_as_its_documentation_says():
+    """Wx (B, T, gates, heads, D), R (gates, heads, D, D), b (gates, heads, D) -> states (num_states, B, T, heads, D), h first."""
+    seen = {}
+
+    def kernel(p, recurrent, bias, function, backend):
+        seen.update(p=p.shape, recurrent=recurrent.shape, bias=bias.shape, function=function, dtype=p.dtype)
+        return torch.stack([p[:, :, 0], p[:, :, 1]]), None
+
+    y = FlashRNN(kernel, "lstm", SIZE)(torch.randn(2, 3, 4))
+    assert seen == {"p": (2, 3, 4, 1, 5), "recurrent": (4, 1, 5, 5), "bias": (4, 1, 5), "function": "lstm", "dtype": torch.bfloat16}
+    assert y.shape == (2, 3, 5)
+    assert y.dtype == torch.float32
 
 
 @pytest.mark.slow
