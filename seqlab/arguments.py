@@ -7,7 +7,7 @@ from typing import Any
 
 from seqlab.registry import unknown
 
-_KINDS = {int: "a whole number", float: "a number"}
+_KINDS = {int: "a whole number", float: "a number"}  # others are yes or no
 
 
 def parse(command: str, arguments: Sequence[str], readers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def parse(command: str, arguments: Sequence[str], readers: Mapping[str, Callable
         try:
             options[key] = readers[key](value)
         except ValueError as error:
-            raise ValueError(f"{key} is {value!r}; expected {_KINDS[readers[key]]}.") from error  # pyright: ignore[reportArgumentType]
+            raise ValueError(f"{key} is {value!r}; expected {_KINDS.get(readers[key], 'true or false')}.") from error  # pyright: ignore[reportArgumentType, reportCallIssue]
     if "run" in readers and not options.get("run"):
         raise ValueError("run is missing; expected the directory of a training run. Give run=DIR.")
     return options

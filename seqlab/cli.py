@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("seqlab.train_command", "train a model: seqlab train experiment=char_lm cell=gru seed=1"),
     "evaluate": ("seqlab.evaluate_command", "repeat the test figures of a run: seqlab evaluate run=DIR"),
     "generate": ("seqlab.generate_command", "write text from a language model: seqlab generate run=DIR prompt='The '"),
+    "predict": ("seqlab.predict_command", "answer new input with a run: seqlab predict run=DIR input=FILE output=FILE"),
     "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
     "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),
     "bench": ("seqlab.bench.command", "measure cells on every executor beside torch.nn and others: seqlab bench lstm gru"),

@@ -12,13 +12,16 @@ from typing import Any
 
 import yaml
 
+from seqlab import evaluate_command, generate_command, predict_command
 from seqlab.cli import COMMANDS
 from seqlab.config import cells_without_config, configs, groups
-from seqlab.generate_command import READERS
 from seqlab.registry import known_names
 
+READERS = {"generate": generate_command.READERS, "evaluate": evaluate_command.READERS, "predict": predict_command.READERS}
 FLAGS = {
     "train": ["--help", "--multirun", "--cfg", "--info", "--hydra-help"],
+    "evaluate": ["--help", "--json"],
+    "predict": ["--help", "--json"],
     "cells": ["--help", "--size", "--json"],
     "check": ["--help", "--option", "--plugin", "--size", "--quick", "--known-failure", "--json"],
     "bench": ["--help", "--sizes", "--modes", "--reference", "--rounds", "--memory", "--device", "--plugin", "--out"],
@@ -76,8 +79,8 @@ def complete(line: str) -> list[str]:
         return sorted(_overrides(word, before))
     if command == "check":
         return [f"{name} " for name in known_names() if name.startswith(word)]
-    if command in ("generate", "evaluate"):
-        return [f"{key}=" for key in (READERS if command == "generate" else ("run",)) if key.startswith(word)]
+    if command in READERS:
+        return [f"{key}=" for key in READERS[command] if key.startswith(word)]
     if command == "completion":
         return [f"{shell} " for shell in ("bash", "zsh") if shell.startswith(word)]
     return []

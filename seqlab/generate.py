@@ -59,10 +59,10 @@ def load_language_model(directory: Path, checkpoint: str = "best", plugins: Sequ
     return task, Vocabulary.from_json(path.read_text(encoding="utf-8"))
 
 
-def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:
-    """Say on stderr which symbols of the prompt are read as unknown. Raises ValueError when the vocabulary has no unknown."""
+def check_prompt(prompt: str, vocabulary: Vocabulary, place: str = "seqlab generate") -> None:
+    """Say on stderr, with the place it stands in, which symbols of the prompt are read as unknown. Raises ValueError when the vocabulary has no unknown."""
     missing = vocabulary.missing(prompt)
     if missing and vocabulary.unknown is None:
         raise ValueError(f"the prompt holds {', '.join(map(repr, missing))}, not in the training text; expected symbols that are. Leave them out.")
     if missing:
-        print(f"seqlab generate: the model reads {', '.join(map(repr, missing))} of the prompt as an unknown symbol.", file=sys.stderr)
+        print(f"{place}: the model reads {', '.join(map(repr, missing))} of the prompt as an unknown symbol.", file=sys.stderr)

@@ -73,6 +73,11 @@ def read_spec(directory: Path) -> DataSpec:
     return DataSpec.from_json(path.read_text(encoding="utf-8"))
 
 
+def writes_text(directory: Path) -> bool:
+    """Whether the run is a language model, without loading it. Raises ValueError as `read_config` does."""
+    return str(read_config(directory).task.get("_target_", "")).rpartition(".")[2] == "LanguageModelling"
+
+
 def check_targets(config: DictConfig, groups: Sequence[str], path: Path) -> None:
     """Raise ValueError unless each `_target_` in these groups stands, letter for letter, in a config that is installed."""
     known = {target for files in configs().values() for file, _ in files for target in targets(OmegaConf.to_container(OmegaConf.load(file)))}

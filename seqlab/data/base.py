@@ -166,6 +166,10 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         """Write what `Task.answer` gave for the rows of `read_new`, row for row; a blank row stays blank."""
         raise ValueError(f"{type(self).__name__} writes no answers: its sequences are made, not read. Predict with a run on data of your own.")
 
+    def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
+        """Draw what is worth looking at in the answers to `rows`; returns whether there is a picture. None by default."""
+        return False
+
     def collate(self, examples: Any) -> Batch:
         """What the loader does with the examples of one batch; a TensorSplit hands out whole batches already."""
         return examples if isinstance(examples, Batch) else pad_batch(examples)
