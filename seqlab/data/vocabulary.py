@@ -159,11 +159,13 @@ def build_vocabulary(
     boundaries: bool = False,
     max_size: int | None = None,
     min_count: int = 1,
+    open_ended: bool = False,
 ) -> Vocabulary:
     """The most frequent symbols of the training split, ties in the order of their characters.
 
     boundaries: START and END are symbols. max_size: of the whole vocabulary, marks included. UNKNOWN is added where a
-    symbol of `train` or of `others`, the symbols of the other splits, does not find its place.
+    symbol of `train` or of `others`, the symbols of the other splits, does not find its place; open_ended: in any case, for
+    new text that may hold anything.
     Raises ValueError when nothing but marks would fit.
     """
     marks = [START, END] if boundaries else []
@@ -171,7 +173,7 @@ def build_vocabulary(
     ranked = [symbol for symbol in ranked if symbol not in marks]
     known = {*marks, *ranked}
     room = len(ranked) if max_size is None else max_size - len(marks)
-    if room < len(ranked) or not known.issuperset(train) or not known.issuperset(others):
+    if open_ended or room < len(ranked) or not known.issuperset(train) or not known.issuperset(others):
         marks.append(UNKNOWN)
         room = room if max_size is None else room - 1
     if room < 1 or not ranked:
