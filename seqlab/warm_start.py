@@ -11,12 +11,14 @@ from torch import Tensor
 
 from seqlab import run_directory
 from seqlab.checkpoint import read_checkpoint
+from seqlab.data.spelling import CHARACTERS
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 from seqlab.runs import MODEL_GROUPS, check_targets, read_config, read_spec
 from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
-WORDS = ("frontend.embedding.weight", "frontend.tokens.embedding.weight")  # a row for each symbol of the vocabulary
+# the parameters with a row for each symbol of a vocabulary, and its file in the run directory
+TABLES = {"frontend.embedding.weight": VOCABULARY, "frontend.tokens.embedding.weight": VOCABULARY, "frontend.characters.weight": CHARACTERS}
 
 
 def warm_start(task: Task, run: Path, directory: Path) -> None:
@@ -29,7 +31,6 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
     check_targets(read_config(run), MODEL_GROUPS, run / run_directory.CONFIG)
     found = read_checkpoint(run / run_directory.CHECKPOINTS / "best.ckpt")["state_dict"]
     weights = {name.removeprefix("model."): weight for name, weight in found.items() if name.startswith("model.")}
-    symbols = read_symbols(run), read_symbols(directory)
     classes = read_classes(run), read_classes(directory)
     taken, partly, left = [], {}, {}
     for name, parameter in task.model.named_parameters():  # a weight that two parts share is named once
@@ -37,8 +38,8 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
             left[name] = "the run has none of this name"
             continue
         old, rows = weights[name], None
-        if name in WORDS:
-            rows = matches(*symbols, old, parameter)
+        if name in TABLES:
+            rows = matches(read_symbols(run, TABLES[name]), read_symbols(directory, TABLES[name]), old, parameter)
         elif name.startswith("head.") and parameter.dim() and len(parameter) == task.model.head.output_size:
             rows = matches(*classes, old, parameter)
         if rows is None and old.shape != parameter.shape:
@@ -61,9 +62,9 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
     task.origin = {"run": str(run), "taken": taken, "partly": partly, "left": left}
 
 
-def read_symbols(run: Path) -> list[str] | None:
-    """The symbols of the run's vocabulary in their order, None where it has none."""
-    path = run / VOCABULARY
+def read_symbols(run: Path, file: str = VOCABULARY) -> list[str] | None:
+    """The symbols of a vocabulary of the run in their order, None where it has none."""
+    path = run / file
     return list(Vocabulary.from_json(path.read_text(encoding="utf-8")).symbols) if path.is_file() else None
 
 

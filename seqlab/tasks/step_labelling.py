@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -52,6 +52,15 @@ class StepLabelling(Task):
         with torch.no_grad():
             predictions = y.new_empty(0) if self.training else self.model.head.predict(y, lengths)
         return Outcome(losses.mean(), len(losses), predictions, targets)
+
+    def answer(self, batch: Batch) -> list[dict[str, Any]]:
+        """{"tags": the label of each valid step} of each row; without names a class is its number."""
+        with torch.no_grad():
+            y, lengths, _ = self.model.encode(batch.inputs, batch.lengths)
+            head = self.model.head
+            found = head.predict(y, lengths) if isinstance(head, HeadWithLoss) else head(y, lengths).argmax(-1)
+        sizes = [found.shape[1]] * len(found) if lengths is None else lengths.tolist()
+        return [{"tags": [self.labels[tag] if self.labels else tag for tag in row[:size]]} for row, size in zip(found.tolist(), sizes, strict=True)]
 
     def _checked(self, batch: Batch, found: Tensor, what: str, axes: str) -> tuple[Tensor, int]:
         """The targets with PADDING past each length, and how many are none."""

@@ -67,6 +67,14 @@ def test_entities_are_counted_in_whatever_head_found_them(head) -> None:
         assert task.metrics["val"].compute()["val/entity_f1"] == 1
 
 
+@pytest.mark.parametrize("head", ["crf", "steps"])
+def test_answers_are_the_tags_of_the_steps_that_are_there(head) -> None:
+    task, batch = tagger(head).eval(), tags()
+    found = task.outcome(batch).predictions
+    expected = [{"tags": [LABELS[tag] for tag in row[:n]]} for row, n in zip(found.tolist(), LENGTHS.tolist(), strict=True)]
+    assert task.answer(batch) == expected
+
+
 @pytest.mark.parametrize("kind", ["tied", "adaptive"])
 def test_a_language_model_with_another_softmax_has_its_loss_and_writes(kind) -> None:
     torch.manual_seed(0)
