@@ -51,10 +51,12 @@ def read_table(path: str | Path, encoding: str = "utf-8", header: bool | None = 
     semicolon, tab or space (any white space); None: the first of tab, semicolon and comma that the first line holds, else
     space. comment: lines that start with it are left out, as if blank. ValueError when a row has another number of fields than the first.
     """
-    path = Path(path).expanduser()
-    lines = [
-        (index, line) for index, line in enumerate(read_text(path, encoding).split("\n"), 1) if line.strip() and not (comment and line.startswith(comment))
-    ]
+    return parse_table(read_text(Path(path).expanduser(), encoding), Path(path).expanduser(), header, separator, comment)
+
+
+def parse_table(text: str, path: Path, header: bool | None = None, separator: str | None = None, comment: str | None = None) -> Table:
+    """`read_table` of a text; path: what errors call it."""
+    lines = [(index, line) for index, line in enumerate(text.split("\n"), 1) if line.strip() and not (comment and line.startswith(comment))]
     if not lines:
         raise ValueError(f"{path} has no row; expected a table of numbers. Check the file.")
     mark = _separator(separator, lines[0][1])
