@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from seqlab.cells.base import Cell, NativeCell, State
+from seqlab.executors.automatic import Call, Choice, Obstacles, automatic
 from seqlab.executors.loop import loop
 from seqlab.executors.native import native, why_not_native
 from seqlab.executors.scan import scan, why_not_scan
@@ -35,30 +34,10 @@ def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
 
 
 EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop": loop, "native": native, "compiled": _compiled, "scan": scan}
-LEAST_STEPS = 32  # fewer steps than this do not pay for compiling them
 _log = logging.getLogger("seqlab")
 _said: set[str] = set()
 _refused: WeakKeyDictionary[Cell, str] = WeakKeyDictionary()  # cells that "auto" found impossible to compile, and why
 _trained: WeakKeyDictionary[Cell, dict[str, Counter[Choice]]] = WeakKeyDictionary()  # by what was requested: what ran a cell with gradients, how often
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which executor runs a cell, and why. The reason is a sentence for the log and for summary.json."""
-
-    executor: str
-    reason: str
-
-
-class Call(NamedTuple):
-    """What of a call bears on the choice: how many steps, whether gradients are wanted, where, whether memory is saved, and
-    whether it happens inside a transformation of torch.func or torch.compile."""
-
-    steps: int = 1024
-    gradient: bool = True
-    device: str = "cpu"
-    recompute: bool = False
-    transformed: bool = False
 
 
 def choose(cell: Cell, requested: str = "auto", call: Call | None = None) -> Choice:
@@ -74,7 +53,7 @@ def choose(cell: Cell, requested: str = "auto", call: Call | None = None) -> Cho
         if obstacle:
             raise ValueError(f"executor={requested!r} cannot run {describe(cell)}: {obstacle}. Use executor='auto' or 'loop'.")
         return Choice(requested, f"executor={requested!r} was asked for")
-    return _automatic(cell, call)
+    return automatic(call, _obstacles(cell, call))
 
 
 def _obstacle(cell: Cell, executor: str, call: Call) -> str:
@@ -87,44 +66,15 @@ def _obstacle(cell: Cell, executor: str, call: Call) -> str:
     return ""
 
 
-def _automatic(cell: Cell, call: Call) -> Choice:
-    """On a CPU, by measurement: where a compilation pays, and where a kernel of torch.nn is as good without one."""
-    not_native = _obstacle(cell, "native", call)
-    if call.device != "cpu":
-        return _automatic_on_gpu(cell, call, not_native)
-    if not not_native and (call.steps < LEAST_STEPS or (_kernel_is_fast(cell) and not call.gradient)):
-        return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
-    if call.steps < LEAST_STEPS:
-        return Choice("loop", f"fewer than {LEAST_STEPS} steps do not pay for compiling, and no kernel of torch.nn fits: {not_native}")
-    not_compiled = _refused.get(cell) or why_not_compiled(call)
-    if not not_compiled:
-        return Choice("compiled", "forward and backward of its step are compiled for sequences this long")
-    if not not_native:
-        return Choice("native", f"a kernel of torch.nn has exactly this cell's equations, and it is not compiled: {not_compiled}")
-    if not why_not_scan(cell):
-        return Choice("scan", f"it is linear in its state, and it is not compiled: {not_compiled}")
-    return Choice("loop", f"no kernel of torch.nn fits: {not_native}; and it is not compiled: {not_compiled}")
-
-
-def _automatic_on_gpu(cell: Cell, call: Call, not_native: str) -> Choice:
-    """Not by measurement: by how many launches follow one another. cuDNN's kernel is one, the scan's are about 2√T times a
-    few, those of compiled steps T times a few but replayed without Python, those of the loop T times many."""
-    if not not_native:
-        return Choice("native", "a kernel of torch.nn has exactly this cell's equations")
-    if not why_not_scan(cell):
-        return Choice("scan", f"it is linear in its state, and no kernel of torch.nn fits: {not_native}")
-    not_compiled = _refused.get(cell) or why_not_compiled(call)
-    if call.steps < LEAST_STEPS:
-        return Choice("loop", f"fewer than {LEAST_STEPS} steps do not pay for compiling, and no kernel of torch.nn fits: {not_native}")
-    if not not_compiled:
-        return Choice("compiled", f"its step is compiled and replayed on the GPU; no kernel of torch.nn fits: {not_native}")
-    return Choice("loop", f"no kernel of torch.nn fits: {not_native}; and it is not compiled: {not_compiled}")
-
-
-def _kernel_is_fast(cell: Cell) -> bool:
-    """On a CPU only the LSTM has a kernel that is one; those of GRU and RNN are loops over small operations."""
-    weights = cell.native_weights() if isinstance(cell, NativeCell) else ""
-    return not isinstance(weights, str) and weights.kind == "lstm"
+def _obstacles(cell: Cell, call: Call) -> Obstacles:
+    kernel = cell.native_weights() if isinstance(cell, NativeCell) else ""
+    return Obstacles(
+        native=_obstacle(cell, "native", call),
+        scan=why_not_scan(cell),
+        compiled=_refused.get(cell) or why_not_compiled(call),
+        kernel="" if isinstance(kernel, str) else kernel.kind,
+        width=cell.output_size,
+    )
 
 
 def why_not_compiled(call: Call) -> str:
@@ -144,7 +94,7 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
     recompute: in segments of time that are run again for their gradients, for less memory (see `segments`).
     """
     transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
-    call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed)
+    call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed, inputs.x.shape[1])
     choice = choose(cell, requested, call)
     weights = call_weights(cell)
     try:

@@ -39,14 +39,26 @@ CAUSES = [(Draws, "draws random numbers"), (Branches, "looks at the values of a 
 
 def test_auto_on_a_machine_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "compiler", lambda: "g++")
-    lstm, peephole, gru = make_cell("lstm", 3, 4), make_cell("lstm_peephole", 3, 4), make_cell("gru_reset_after", 3, 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    lstm, peephole, gru = make_cell("lstm", 3, 64), make_cell("lstm_peephole", 3, 4), make_cell("gru_reset_after", 3, 4)
     assert choose(lstm).executor == "compiled"
     assert choose(lstm, call=Call(gradient=False)).executor == "native"
     assert choose(gru, call=Call(gradient=False)).executor == "compiled"
     assert choose(lstm, call=Call(steps=8)).executor == "native"
     assert choose(peephole, call=Call(steps=8)).executor == "loop"
     assert choose(peephole, call=Call(transformed=True)).executor == "loop"
-    assert choose(make_cell("min_gru", 3, 4), call=Call(device="cuda")).executor == "scan"
+    assert choose(peephole, call=Call(recompute=True)).executor == "compiled"
+    for mode in (True, False):  # one step: what streaming is made of
+        assert choose(lstm, call=Call(1, mode)).executor == "loop"
+        assert choose(gru, call=Call(1, mode)).executor == "native"
+    small, wide = make_cell("lstm", 3, 32), make_cell("lstm", 3, 512)
+    assert choose(small, call=Call(512, batch=16)).executor == "native"
+    assert choose(small, call=Call(1024, batch=8, threads=2)).executor == "compiled"
+    assert choose(wide, call=Call(16, batch=16)).executor == "compiled"
+    assert choose(wide, call=Call(16, gradient=False, batch=16)).executor == "native"
+    linear = make_cell("min_gru", 3, 64)
+    assert [choose(linear, call=Call(steps, batch=4)).executor for steps in (8, 32, 512)] == ["loop", "scan", "compiled"]
+    assert choose(linear, call=Call(device="cuda")).executor == "scan"
 
 
 def test_auto_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +122,6 @@ def test_inside_a_transformation_auto_runs_the_loop() -> None:
 def test_the_choice_of_a_layer_is_what_ran_most_of_its_training():
     """Streams end in a chunk of any length: one short call must not stand for the rest."""
     layer = Layer(make_cell("rnn", 2, 3, activation="sigmoid"))
-    for steps in (2, 2, executors.LEAST_STEPS):
+    for steps in (2, 2, 64):
         layer(torch.randn(1, steps, 2))
     assert layer.choice().executor == "loop"
