@@ -20,6 +20,7 @@ from seqlab.runs import check_targets, load_run, read_config
 from seqlab.search import Sampling
 from seqlab.show import console
 from seqlab.tasks import Task
+from seqlab.train import quiet_libraries
 
 PICTURE = ".png"
 
@@ -52,6 +53,7 @@ def predict(
     Raises ValueError as `load_run` does, for input of another kind, naming file and line, and for a language model, whose
     rows `continue_text` continues.
     """
+    quiet_libraries()
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
     directory, source, target = Path(run).expanduser(), Path(input).expanduser(), Path(output).expanduser()

@@ -13,7 +13,7 @@ import lightning.pytorch as L
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch.utils.data import DataLoader
 
 from seqlab import run_directory
@@ -38,18 +38,19 @@ log = logging.getLogger("seqlab")
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | None:
     """Train what the config says, write the run directory, and return the metric named by `config.monitor`.
 
-    The metric is that of the state that was tested. Raises ValueError for a config that cannot be run, leaving the
-    directory free, FloatingPointError for a loss that is no number, and KeyboardInterrupt after Ctrl-C, the last two
+    The metric is that of the state that was tested. Raises ValueError for a config that cannot be run, leaving no
+    directory, FloatingPointError for a loss that is no number, and KeyboardInterrupt after Ctrl-C, the last two
     with all records written.
     """
     started = time.perf_counter()
     resolved: Any = OmegaConf.to_container(config, resolve=True)
+    check_values(config)
     check_device(config.trainer.accelerator)
-    run_directory.claim(directory, OmegaConf.to_yaml(OmegaConf.create(resolved)), OmegaConf.to_yaml(overrides))
+    before = run_directory.claim(directory, OmegaConf.to_yaml(OmegaConf.create(resolved)), OmegaConf.to_yaml(overrides))
     try:
         data, task, trainer = build(config, resolved, directory)
     except BaseException:
-        run_directory.release(directory)
+        run_directory.release(directory, before)
         raise
     status, tested = "failed", {}
     stop = next(c for c in trainer.callbacks if isinstance(c, StopOnInterrupt))  # pyright: ignore[reportAttributeAccessIssue]
@@ -159,6 +160,15 @@ def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path)
     )
 
 
+def check_values(config: DictConfig) -> None:
+    """Raise ValueError for a seed or tags that nothing could be made of, or something else than was meant."""
+    seed, tags = config.seed, config.tags
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to {2**32 - 1}. Give seed=N.")
+    if not isinstance(tags, ListConfig) or not all(isinstance(tag, str | int | float) for tag in tags):
+        raise ValueError(f"tags is {tags!r}; expected a list of words. Write tags=[one,two], for a single one tags=[one].")
+
+
 def check_device(accelerator: str) -> None:
     """Raise ValueError when a GPU is asked for and there is none."""
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not (accelerator == "gpu" and torch.backends.mps.is_available()):
@@ -176,6 +186,7 @@ def quiet_libraries() -> None:
         ".*smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
         ".*lr_scheduler.step.. before .optimizer.step.*",
+        "Glyph .* missing from font",  # seqlab.pictures.fonts says it once, with what to do
     )
     for message in noise:
         warnings.filterwarnings("ignore", message)

@@ -26,8 +26,12 @@ ROOMS = {
     "model": ("frontends layers cells.base", "torch"),
     "seq2seq": ("layers attention executors cells.base registry", "torch"),
     "search": ("layers attention executors cells.base registry", "torch"),
-    "data": ("registry", "torch lightning numpy rich"),
-    "tasks": ("heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks registry", "torch lightning torchmetrics"),
+    "pictures": ("", "matplotlib"),
+    "data": ("pictures registry entity_tags", "torch lightning numpy rich"),
+    "tasks": (
+        "heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks registry",
+        "torch lightning torchmetrics",
+    ),
     "testing": ("layers executors cells.base registry", "torch numpy"),
 }
 EXTRA = {"registry.py": "seqlab.cell_text", "testing/pytest_entry.py": "pytest", "check.py": "seqlab.testing"}  # one file each

@@ -18,6 +18,7 @@ from seqlab.data.base import SPLITS, DataSpec, Example, SequenceDataModule
 from seqlab.data.number_tables import Table, read_dates, read_table, usual_step
 from seqlab.data.splits import Fractions, split_points
 from seqlab.data.windows import WindowSplit, alone
+from seqlab.pictures.forecast import draw_forecast
 from seqlab.registry import unknown
 
 SERIES = "series.json"  # what a run directory keeps of the columns and their scale
@@ -264,6 +265,15 @@ class TimeSeries(SequenceDataModule):
             writer.writerow(header)
             for step, date in enumerate(dates):
                 writer.writerow([date, *(f"{column[step]:.7g}" for column in columns)])
+
+    def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
+        """The end of the table and what follows it, with the band where the loss learns one."""
+        assert self._new is not None, "read_new comes first"
+        names = self._known_scale.series
+        past = torch.tensor(self._new.numbers([self._new.names.index(name) for name in names]))
+        parts = {part: {name: values[:, index].tolist() for index, name in enumerate(names)} for part, values in self.forecast(answers)[1].items()}
+        draw_forecast(picture, {name: past[:, index].tolist() for index, name in enumerate(names)}, **parts)
+        return True
 
     def forecast(self, answers: Sequence[dict[str, Any] | None]) -> tuple[list[str], dict[str, Tensor]]:
         """What `Task.answer` gave for the rows of `read_new` -> the dates, or 1, 2, …, and {part: (H, V)} in the units of the table."""
