@@ -105,7 +105,7 @@ class LabelledText(SequenceDataModule):
                 f"the training split has {len(parts['train'])} texts and the labels {list(self.labels)}; expected 2 labels or more. Check the source."
             )
         parts = {split: items if split == "train" else self._known(items, split) for split, items in parts.items()}
-        self.duplicates = warn_of_duplicates({split: [item.words for item in items] for split, items in parts.items()})
+        self.duplicates = warn_of_duplicates({split: [tuple(map(self.fold, item.words)) for item in items] for split, items in parts.items()})
         self.sizes = {split: len(parts[split]) for split in SPLITS}
         counts = Counter(word for item in parts["train"] for word in item.words)
         folded = Counter[str]()

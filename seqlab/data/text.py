@@ -21,14 +21,18 @@ from seqlab.data.vocabulary import END, START, Vocabulary, build_vocabulary, che
 class TextData(SequenceDataModule):
     """Documents from a file, split, and numbered by a vocabulary of the training split. Targets are the inputs one step later.
 
-    path: a text file, one document; None: the documentation of Python. column: of a CSV or TSV file, one document per row.
-    unit, lowercase, max_vocabulary, min_count: see seqlab.data.vocabulary. fractions: of training, validation and test;
-    one document is cut in that order, several are dealt out whole, in an order drawn by split_seed.
+    path: a text file, one document; None: the documentation of Python. column: of a table (see `read_text_table`), one
+    document per row. unit, lowercase, max_vocabulary, min_count: see seqlab.data.vocabulary. fractions: of training,
+    validation and test; one document is cut in that order, several are dealt out whole, in an order drawn by split_seed.
+    train, val, test: a file for each split, in place of path.
     """
 
     def __init__(
         self,
         path: str | Path | None = None,
+        train: str | Path | None = None,
+        val: str | Path | None = None,
+        test: str | Path | None = None,
         column: str | None = None,
         encoding: str = "utf-8",
         unit: str = "characters",
@@ -43,7 +47,11 @@ class TextData(SequenceDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
-        if column is not None and path is None:
+        given = [name for name, file in (("path", path), ("train", train), ("val", val), ("test", test)) if file is not None]
+        if given not in ([], ["path"], list(SPLITS)):
+            raise ValueError(f"the text has {' and '.join(given)}; expected data.path=FILE, or data.train=, data.val= and data.test=FILE.")
+        self.files = None if train is None or val is None or test is None else {"train": train, "val": val, "test": test}
+        if column is not None and not given:
             raise ValueError(f"column is {column!r} but path is missing; expected the table that has it. Give data.path=FILE.")
         self.path, self.column, self.encoding = path, column, encoding
         self.unit, self.lowercase = check_unit(unit), lowercase
@@ -70,14 +78,13 @@ class TextData(SequenceDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
-        documents = python_documentation() if self.path is None else read_documents(self.path, self.column, self.encoding)
-        parts = self._split([self.cut(document) for document in documents])
+        parts = self._read()
         counts = {split: Counter(symbol for sequence in sequences for symbol in sequence) for split, sequences in parts.items()}
         for split in SPLITS:
             if counts[split].total() < 2:
                 total = sum(count.total() for count in counts.values())
                 raise ValueError(
-                    f"the {split} split of {self.path or 'the documentation of Python'} has {counts[split].total()} of {total} {self.unit}; expected at "
+                    f"the {split} split of {self.path or (self.files or {}).get(split) or 'the documentation of Python'} has {counts[split].total()} of {total} {self.unit}; expected at "
                     f"least 2. Give more text, or a larger share of it with data.fractions=[…], now {list(self.fractions)}."
                 )
         self.vocabulary = build_vocabulary(
@@ -90,6 +97,16 @@ class TextData(SequenceDataModule):
             min_count=self.min_count,
         )
         self.splits = {split: self.dataset([self._encode(self.vocabulary, s) for s in parts[split]]) for split in SPLITS}
+
+    def _read(self) -> dict[str, list[list[str]]]:
+        """The sequences of each split."""
+        if self.files is not None:
+            return {
+                split: [sequence for document in read_documents(file, self.column, self.encoding) for sequence in self.sequences(self.cut(document))]
+                for split, file in self.files.items()
+            }
+        documents = python_documentation() if self.path is None else read_documents(self.path, self.column, self.encoding)
+        return self._split([self.cut(document) for document in documents])
 
     def _split(self, documents: Sequence[list[Any]]) -> dict[str, list[list[str]]]:
         if len(documents) == 1:
@@ -121,7 +138,7 @@ class Text(TextData):
         if chunk_length < 1:
             raise ValueError(f"chunk_length is {chunk_length}; expected at least 1 symbol.")
         self.chunk_length = chunk_length
-        self.framed = self.path is None or self.column is not None
+        self.framed = self.column is not None or (self.path is None and self.files is None)
 
     def cut(self, document: str) -> list[str]:
         return self.tokenise(document)
