@@ -25,6 +25,7 @@ FLAGS = {
     "cells": ["--help", "--size", "--json"],
     "check": ["--help", "--option", "--plugin", "--size", "--quick", "--known-failure", "--json"],
     "bench": ["--help", "--sizes", "--modes", "--reference", "--rounds", "--memory", "--device", "--plugin", "--out"],
+    "report": ["--help", "--metric", "--compare", "--out", "--json"],
     "completion": ["--help"],
 }
 
@@ -109,9 +110,13 @@ def _overrides(word: str, before: list[str]) -> Iterator[str]:
 def _keys(config: str) -> Iterator[str]:
     """The dotted key of every value that a config sets, with the group it goes into."""
     for file, _ in configs().get(config, []):
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8", errors="replace")
         package = "" if "@package _global_" in text or config == "train" else f"{config.rpartition('/')[0].replace('/', '.')}."
-        yield from (f"{package}{path}" for path in _paths(yaml.safe_load(text) or {}))
+        try:
+            content = yaml.safe_load(text) or {}
+        except yaml.YAMLError:  # a tab cannot say so; `seqlab train` does when the config is chosen
+            continue
+        yield from (f"{package}{path}" for path in _paths(content))
     for info in cells_without_config():
         if config == f"cell/{info.name}":
             yield from (f"cell.{option}" for option in ("hidden_size", *info.options))

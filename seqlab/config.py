@@ -5,9 +5,11 @@ Standard library only: completion and error messages know groups and options fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from seqlab.cell_text import CellInfo, package_folder
 from seqlab.registry import entry_points, list_cells
@@ -64,18 +66,29 @@ def configs() -> dict[str, list[tuple[Path, str]]]:
     return found
 
 
-def check_configs() -> None:
-    """Raise ValueError when two folders hold a config of one name, or a plugin's cell has the name of a config of
-    seqlab's: Hydra would take the first without a word."""
-    written = configs()
+def shadowed_configs() -> dict[str, str]:
+    """{"group/name": what is wrong} for each config that two folders hold, and each cell of a plugin that has the name of a
+    config of seqlab's. Hydra takes the first without a word, so a run that chooses one of them is refused."""
+    written, wrong = configs(), {}
     for name, files in written.items():
         if len(files) > 1:
             both = " and by ".join(f"{file} ({origin})" for file, origin in files[:2])
-            raise ValueError(f"the config {name!r} is given twice, by {both}. Rename one of them, or uninstall the plugin.")
+            wrong[name] = f"the config {name!r} is given twice, by {both}. Rename one of them, or uninstall the plugin."
     for info in list_cells():
-        file, origin = written.get(f"cell/{info.name}", [(Path(), info.origin)])[0]
+        name = f"cell/{info.name}"
+        file, origin = written.get(name, [(Path(), info.origin)])[0]
         if not info.error and origin == "seqlab" != info.origin:
-            raise ValueError(f"the cell {info.name!r} of {info.origin} ({info.location}) has the name of the config {file} ({origin}). Rename the cell.")
+            wrong[name] = f"the cell {info.name!r} of {info.origin} ({info.location}) has the name of the config {file} ({origin}). Rename the cell."
+    return wrong
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Raise ValueError when a run chooses a config that is shadowed. choices: {group: option, or a list of them}, as Hydra gives them."""
+    wrong = shadowed_configs()
+    for group, chosen in choices.items():
+        for option in chosen if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]:
+            if message := wrong.get(f"{group.partition('@')[0]}/{option}"):
+                raise ValueError(message)
 
 
 def groups() -> dict[str, list[str]]:

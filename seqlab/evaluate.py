@@ -62,12 +62,12 @@ def compare(run: str | Path, metrics: dict[str, float]) -> str:
     if not path.is_file():
         return f"there is no {path} to compare with."
     before = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-    different = [name for name, value in metrics.items() if not same(value, before.get(name))]
+    different = [name for name, value in metrics.items() if name not in before or not same(value, before[name])]
     if not different:
         return f"equal to {path}."
     return f"different from {path}: " + ", ".join(f"{name} was {before.get(name)}" for name in different) + "."
 
 
 def same(value: float, before: float | None) -> bool:
-    """Exactly equal, a NaN to a NaN."""
-    return before is not None and (value == before or (math.isnan(value) and math.isnan(before)))
+    """Exactly equal; before: of summary.json, where None is what is no finite number."""
+    return value == before if math.isfinite(value) else before is None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from seqlab.arguments import files, parse
 
 HELP = """usage: seqlab evaluate run=DIR [KEY=VALUE ...] [--json]
@@ -15,7 +13,7 @@ Repeat the test figures of a run from its checkpoint; no code in the checkpoint 
   data.KEY=VALUE      change the data, e.g. data.test_num_bits=32
   trainer.KEY=VALUE   change the trainer, e.g. trainer.accelerator=cpu
   plugins=[FILE,...]  plugin files that the run was trained with and that you trust
-  --json              print the figures as JSON
+  --json              print the figures as JSON; null is what is no finite number
 
 seqlab evaluate run=DIR checkpoint=last
 """
@@ -31,12 +29,13 @@ def main(argv: list[str]) -> int:
     changes = [argument for argument in argv if argument.startswith(("data.", "trainer."))]
     options = parse("evaluate", [argument for argument in argv if argument not in (*changes, "--json")], READERS)
     from seqlab.evaluate import compare, evaluate  # torch is not needed for --help
+    from seqlab.run_directory import strict_json
     from seqlab.show import console, metrics_table
 
     as_json = "--json" in argv
     metrics = evaluate(**options, changes=changes, progress=not as_json)
     if as_json:
-        print(json.dumps(metrics, indent=2))
+        print(strict_json(metrics))
         return 0
     console.print(metrics_table(metrics))
     if not changes and "checkpoint" not in options:

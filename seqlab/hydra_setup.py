@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import UnsupportedValueType
 
 from seqlab.cell_text import CellInfo
-from seqlab.config import cells_without_config, check_configs, config_folders, plugin_folders
+from seqlab.config import cells_without_config, config_folders, plugin_folders, shadowed_configs
 
 HIDDEN_SIZE = 128  # as in the cells' own configs
 
@@ -27,11 +27,13 @@ class PluginConfigs(SearchPathPlugin):
 
 
 def prepare_hydra() -> None:
-    """Make the configs and cells of plugins known to Hydra. Raises ValueError when a config is given twice.
+    """Make the configs and cells of plugins known to Hydra.
 
-    A plugin whose folder is missing is named on stderr, and the rest goes on without it.
+    A plugin whose folder is missing, or whose config has the name of another, is named on stderr, and the rest goes on
+    without it; a run that chooses such a config is refused by `check_choices`.
     """
-    check_configs()
+    for message in shadowed_configs().values():
+        print(f"seqlab: {message} Until then a run that chooses it is refused.", file=sys.stderr)
     for folder in plugin_folders():
         if folder.error:
             print(f"seqlab: the configs of {folder.origin} are left out: {folder.error}.", file=sys.stderr)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -14,13 +16,14 @@ CONFIG, OVERRIDES, METRICS, SUMMARY, CURVE, CHECKPOINTS = "config.yaml", "overri
 CONFUSION = "confusion_matrix.png"
 
 
-def claim(directory: Path, config: str, overrides: str) -> None:
-    """Make the directory and write the config into it; the config's existence is the claim.
+def claim(directory: Path, config: str, overrides: str) -> frozenset[str]:
+    """Make the directory and write the config into it; the config's existence is the claim. Returns the names of what was there before.
 
     Raises ValueError when another run holds the directory or when it cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        before = frozenset(path.name for path in directory.iterdir())
         with open(directory / CONFIG, "x", encoding="utf-8") as file:
             file.write(config)
         write(directory / OVERRIDES, overrides)
@@ -30,12 +33,25 @@ def claim(directory: Path, config: str, overrides: str) -> None:
         ) from error
     except OSError as error:
         raise ValueError(f"run directory {directory} cannot be written: {error.strerror}. Choose another with hydra.run.dir=DIR.") from error
+    return before
 
 
-def release(directory: Path) -> None:
-    """Give the directory up again, for a run that could not be built, so that the corrected one can have it."""
-    for name in (CONFIG, OVERRIDES):
-        (directory / name).unlink(missing_ok=True)
+def release(directory: Path, before: frozenset[str]) -> None:
+    """Leave nothing of a run that could not be built, so that the corrected one can have the directory. before: what `claim` returned."""
+    for path in directory.iterdir():
+        if path.name in before:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    remove_empty(directory)
+
+
+def remove_empty(directory: Path) -> None:
+    """Remove the directory if it holds nothing: Hydra makes it before anything is known to go into it."""
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
 
 
 def write(path: Path, text: str) -> None:
@@ -62,7 +78,20 @@ def replace(path: Path, save: Callable[[Path], None]) -> None:
 
 def write_summary(directory: Path, summary: dict[str, Any]) -> None:
     """summary.json, with indentation, for people and programs."""
-    write(directory / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write(directory / SUMMARY, strict_json(summary) + "\n")
+
+
+def strict_json(content: Any) -> str:
+    """JSON that every program reads, with indentation: NaN and infinity, which JSON has no words for, are null."""
+    return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ config may only name what the configs shipped with seqlab or with an installed p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from seqlab.config import configs
 from seqlab.data.base import SPEC, DataSpec
 from seqlab.tasks import Task
 
+log = logging.getLogger("seqlab")
 MODEL_GROUPS = ("frontend", "encoder", "head", "task", "optimizer", "schedule")  # what `build_task` instantiates
 
 
@@ -80,7 +82,7 @@ def writes_text(directory: Path) -> bool:
 
 def check_targets(config: DictConfig, groups: Sequence[str], path: Path) -> None:
     """Raise ValueError unless each `_target_` in these groups stands, letter for letter, in a config that is installed."""
-    known = {target for files in configs().values() for file, _ in files for target in targets(OmegaConf.to_container(OmegaConf.load(file)))}
+    known = {target for files in configs().values() for file, origin in files for target in targets(_content(file, origin))}
     plain: Any = OmegaConf.to_container(config)
     for group in groups:
         for target in targets(plain[group]):
@@ -89,6 +91,15 @@ def check_targets(config: DictConfig, groups: Sequence[str], path: Path) -> None
                     f"{path} names {target!r} under {group}; expected what a config of seqlab or of an installed plugin names, "
                     "since naming a function here is running it. Install the plugin that the run was made with."
                 )
+
+
+def _content(file: Path, origin: str) -> Any:
+    """A config as plain data. What a broken one of a plugin names is not known, and the others are not held up by it."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(file))
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
+        log.warning("the config %s (%s) cannot be read and is left out: %s", file, origin, error)
+        return {}
 
 
 def targets(node: Any) -> Iterator[Any]:

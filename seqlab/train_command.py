@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seqlab import run_directory
 from seqlab.command_errors import EXPECTED, FULL_ERROR, HOW_TO_SEE, say, wants_traceback
-from seqlab.config import config_folder
+from seqlab.config import check_choices, config_folder
 from seqlab.hydra_setup import prepare_hydra
 from seqlab.overrides import wrong_overrides
 
@@ -111,25 +111,29 @@ def explain(error: BaseException) -> str:
 
 
 def _train(config: DictConfig) -> float | None:
-    missing = sorted(OmegaConf.missing_keys(config), key=len)
-    if missing:
-        raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
-    from seqlab.train import quiet_libraries, train
-
-    quiet_libraries()
-    if config.gradcheck is not None:
-        from seqlab.gradcheck import check_configured
-
-        return check_configured(config)
+    """Train, or check the gradient. A run that is refused leaves no directory; one that fails later, its traceback there."""
     directory = Path(HydraConfig.get().runtime.output_dir)
-    if (directory / run_directory.CONFIG).exists():  # another run's: train() refuses it, and nothing of ours belongs into it
-        return train(config, directory, list(HydraConfig.get().overrides.task))
-    (directory / TRACEBACK).unlink(missing_ok=True)
+    others = (directory / run_directory.CONFIG).exists()  # another run's: train() refuses it, and nothing of ours belongs into it
     try:
+        check_choices(HydraConfig.get().runtime.choices)
+        missing = sorted(OmegaConf.missing_keys(config), key=len)
+        if missing:
+            raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
+        from seqlab.train import check_values, quiet_libraries, train
+
+        quiet_libraries()
+        if config.gradcheck is not None:
+            from seqlab.gradcheck import check_configured
+
+            check_values(config)
+            return check_configured(config)
         return train(config, directory, list(HydraConfig.get().overrides.task))
     except Exception as error:
-        error.add_note(_keep_traceback(directory / TRACEBACK))
+        if not others and (directory / run_directory.CONFIG).exists():
+            error.add_note(_keep_traceback(directory / TRACEBACK))
         raise
+    finally:
+        run_directory.remove_empty(directory)
 
 
 def _keep_traceback(file: Path) -> str:

@@ -160,16 +160,25 @@ CANNOT_START = {
 
 
 @pytest.mark.parametrize("words", CANNOT_START)
-def test_a_run_that_cannot_start_says_why_and_keeps_the_traceback(words, capsys, workplace):
+def test_a_run_that_cannot_start_says_why_and_leaves_no_directory(words, capsys, workplace):
     assert main(["train", "debug=fast", "hydra.run.dir=run", *words.split()]) == 1
     error = capsys.readouterr().err
     assert re.match(pattern(f"seqlab train: ~ {CANNOT_START[words]}"), error)
     assert error.count("\n") == 1
-    if (workplace / "run" / TRACEBACK).exists():
-        assert "Traceback (most recent call last)" in (workplace / "run" / TRACEBACK).read_text()
-        assert str(workplace / "run" / TRACEBACK) in error
-    else:
-        assert f"{FULL_ERROR}=1 shows the traceback" in error
+    assert f"{FULL_ERROR}=1 shows the traceback" in error
+    assert not (workplace / "run").exists()
+
+
+def test_a_refused_run_leaves_what_was_in_its_directory(workplace):
+    (workplace / "run/kept").mkdir(parents=True)
+    assert main(["train", "debug=fast", "hydra.run.dir=run", "head.dropout=2"]) == 1
+    assert [path.name for path in (workplace / "run").iterdir()] == ["kept"]
+
+
+def test_a_run_that_fails_later_keeps_the_traceback(capsys, workplace):
+    assert main(["train", "debug=fast", "hydra.run.dir=run", "monitor=val/nothing"]) == 1
+    assert "Traceback (most recent call last)" in (workplace / "run" / TRACEBACK).read_text()
+    assert str(workplace / "run" / TRACEBACK) in capsys.readouterr().err
 
 
 def test_the_switch_shows_the_traceback(monkeypatch):
@@ -198,7 +207,7 @@ def test_a_failed_job_of_a_sweep_is_named_and_the_others_run(capsys, workplace):
     assert re.search(r"seqlab train, job 0 \(debug=fast cell.hidden_size=0\): .*expected a whole number of at least 1", error)
     assert re.search(r"seqlab train: failed: job 0 \(debug=fast cell.hidden_size=0\). The other jobs are complete.\n$", error)
     assert "Traceback" not in error
-    assert (workplace / "sweep/0" / TRACEBACK).exists()
+    assert not (workplace / "sweep/0").exists()
     assert (workplace / "sweep/1/summary.json").exists()
 
 

@@ -15,7 +15,8 @@ from seqlab.run_directory import CHECKPOINTS
 
 
 class Checkpoints(Checkpoint):
-    """Keeps `last.ckpt`, renewed after every validation and epoch, and `best.ckpt`, the one whose `monitor` is best.
+    """Keeps `last.ckpt`, renewed after every validation and epoch, and `best.ckpt`, the one whose `monitor` is best. A loss
+    that is no number before the first of them leaves the weights before its step as `last.ckpt`.
 
     Of equal ones the earliest is best; a NaN never is. Lightning's ModelCheckpoint renews its last.ckpt only when the
     best one changes (2.6.6), so that it would not hold the end of the training.
@@ -53,7 +54,11 @@ class Checkpoints(Checkpoint):
             self.save_last(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, Interrupted) and exception.between_steps and self._saved_step != trainer.global_step:
+        unsaved = self._saved_step != trainer.global_step
+        if isinstance(exception, Interrupted) and exception.between_steps and unsaved:
+            self.save_last(trainer)
+        # a step that was refused changed no weight; where a validation has passed, its checkpoint is the one known to be good
+        if isinstance(exception, FloatingPointError) and not (self.folder / "last.ckpt").exists():
             self.save_last(trainer)
 
     def save_last(self, trainer: L.Trainer) -> None:

@@ -158,6 +158,9 @@ def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> C
     cls = resolve_cell(name)
     if not issubclass(cls, Cell):
         raise TypeError(f"cell {name!r} is {cls.__module__}.{cls.__qualname__}, which is no subclass of seqlab.Cell. Derive it from Cell.")
+    for key, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{key} of cell {name!r} is {size!r}; expected a whole number of at least 1.")
     accepted = inspect.signature(cls).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
         for option in options:

@@ -71,7 +71,10 @@ class Stack(SequenceModule):
 
         cell: a registered name (then hidden_size is needed) or a factory called with input_size=. wrappers: applied to
         every cell, the first innermost; a mapping's names do not matter. initialise: called on every cell before it is wrapped.
+        merge: how both directions become one (see Bidirectional); raises ValueError for another than the default without bidirectional=True.
         """
+        if merge != "concat" and not bidirectional:
+            raise ValueError(f"merge is {merge!r} but bidirectional is False; expected two directions to merge. Add bidirectional=True, or leave merge out.")
         cells = [cell] * num_layers if isinstance(cell, str) or callable(cell) else list(cell)
         if num_layers < 1 or (len(cells) != num_layers and num_layers != 1):
             raise ValueError(f"num_layers is {num_layers} with {len(cells)} cells; expected at least 1, and as many layers as cells are listed.")

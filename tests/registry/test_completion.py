@@ -40,7 +40,10 @@ from tests.registry.installed import CELL, write_package
         ("seqlab completion z", ["zsh "]),
         ("seqlab generate ru", ["run="]),
         ("seqlab generate pr", ["prompt="]),
-        ("seqlab evaluate r", ["run="]),
+        ("seqlab evaluate ", ["run=", "checkpoint=", "plugins="]),
+        ("seqlab evaluate run=DIR --", ["--help ", "--json "]),
+        ("seqlab predict run=DIR o", ["output=", "overwrite="]),
+        ("seqlab predict run=DIR t", ["temperature=", "top_k=", "top_p="]),
         ("seqlab train data.path=", []),  # the shell offers files
         ("seqlab train nothing=", []),
         ("seqlab nothing ", []),

@@ -1,11 +1,17 @@
 """Configs of plugins: cells without a YAML, folders of configs, and names that two folders hold."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from seqlab.config import check_configs, config_folder, config_folders, configs, groups, plugin_folders
+from seqlab.completion import complete
+from seqlab.config import check_choices, config_folder, config_folders, configs, groups, plugin_folders, shadowed_configs
 from seqlab.hydra_setup import prepare_hydra
+from seqlab.runs import check_targets
 from tests.registry.installed import CELL, write_package
 
 PACKAGE = {"leaky/__init__.py": "", "leaky/cells.py": CELL.format(name="leaky", cls="Leaky")}
@@ -64,29 +70,40 @@ def test_a_folder_that_is_missing_is_named_and_left_out(site, value, reason, cap
 
 
 @pytest.mark.parametrize("name", ["optimizer/adam", "train"])
-def test_a_config_that_would_be_shadowed_is_an_error_that_names_both_files(site, name):
+def test_of_a_config_that_is_shadowed_both_files_are_named(site, name, capsys):
     write_package(site, "extra", {"extra/__init__.py": "", f"extra/conf/{name}.yaml": "lr: 9\n"}, configs="extra:conf")
     ours, theirs = config_folder() / f"{name}.yaml", site / f"extra/conf/{name}.yaml"
     assert [file for file, _ in configs()[name]] == [ours, theirs]
-    with pytest.raises(ValueError, match=f"the config '{name}' is given twice") as caught:
-        check_configs()
-    assert f"{ours} (seqlab) and by {theirs} (extra)" in str(caught.value)
+    message = f"the config '{name}' is given twice, by {ours} (seqlab) and by {theirs} (extra). Rename one of them, or uninstall the plugin."
+    assert shadowed_configs() == {name: message}
+    assert composed("~experiment").optimizer.lr == 0.001  # seqlab's own, said on stderr
+    assert message in capsys.readouterr().err
 
 
 def test_two_plugins_with_one_config_are_both_named(site):
     for plugin in ("one", "two"):
         write_package(site, plugin, {f"{plugin}/__init__.py": "", f"{plugin}/conf/data/same.yaml": "x: 1\n"}, configs=f"{plugin}:conf")
-    with pytest.raises(ValueError, match=r"'data/same' is given twice, by .*one/conf/data/same.yaml \(one\) and by .*two/conf/data/same.yaml \(two\)"):
-        prepare_hydra()
+    (message,) = shadowed_configs().values()
+    assert re.match(r"the config 'data/same' is given twice, by .*one/conf/data/same.yaml \(one\) and by .*two/conf/data/same.yaml \(two\)", message)
 
 
-def test_a_plugin_cell_with_the_name_of_a_config_of_seqlabs_is_an_error(site):
+def test_a_plugin_cell_with_the_name_of_a_config_of_seqlabs_is_named(site):
     write_package(site, "leaky", PACKAGE, {"rnn_classic": "leaky.cells:Leaky"})
-    with pytest.raises(ValueError, match=r"cell 'rnn_classic' of leaky \(leaky.cells.Leaky\) has the name of the config .*rnn_classic.yaml \(seqlab\)"):
-        check_configs()
+    message = shadowed_configs()["cell/rnn_classic"]
+    assert re.match(r"the cell 'rnn_classic' of leaky \(leaky.cells.Leaky\) has the name of the config .*rnn_classic.yaml \(seqlab\)", message)
+    with pytest.raises(ValueError, match="has the name of the config"):
+        check_choices({"cell": "rnn_classic"})
+    check_choices({"cell": "gru", "wrap": []})
+
+
+def test_a_config_of_a_plugin_that_is_no_yaml_spares_runs_and_completion(site, caplog):
+    write_package(site, "extra", {"extra/__init__.py": "", "extra/conf/optimizer/own.yaml": "a: [\n"}, configs="extra:conf")
+    check_targets(OmegaConf.create({"data": {"_target_": "seqlab.data.text.Text"}}), ("data",), Path("config.yaml"))
+    assert "own.yaml (extra) cannot be read and is left out" in caplog.text
+    assert complete("seqlab train optimizer.mom") == ["optimizer.momentum="]
 
 
 def test_seqlabs_own_configs_are_in_order():
-    check_configs()
+    assert not shadowed_configs()
     assert set(groups()["cell"]) >= {"rnn", "lstm", "gru", "plugin"}
     assert not [group for group in groups() if group.startswith("hydra")]

@@ -66,13 +66,21 @@ def test_a_cell_whose_text_cannot_be_read_says_so_when_it_is_asked_for_and_spare
     assert train("cell=gru") == (0, "")
 
 
-def test_a_shadowed_config_stops_before_anything_is_trained(train, site, tmp_path):
+def test_a_shadowed_config_is_named_and_stops_the_runs_that_choose_it_alone(train, site, tmp_path):
     write_package(site, "extra", {"extra/__init__.py": "", "extra/conf/cell/lstm.yaml": "x: 1\n"}, configs="extra:conf")
-    status, error = train()
-    assert status == 2
-    assert "the config 'cell/lstm' is given twice, by " in error
-    assert "lstm.yaml (seqlab) and by " in error
+    status, error = train("cell=lstm")
+    assert status == 1
+    said, refused = error.splitlines()
+    assert "the config 'cell/lstm' is given twice, by " in refused
+    assert "lstm.yaml (seqlab) and by " in refused
     assert not (tmp_path / "run").exists()
+    assert train("cell=gru") == (0, f"{said}\n")
+    assert said.endswith("Until then a run that chooses it is refused.")
+
+
+def test_a_shadowed_config_in_a_list_of_choices_stops_the_run_too(train, site):
+    write_package(site, "extra", {"extra/__init__.py": "", "extra/conf/callbacks/ema.yaml": "x: 1\n"}, configs="extra:conf")
+    assert train("callbacks=[default,ema]")[0] == 1
 
 
 def test_a_built_in_name_that_a_plugin_claims_is_an_error_only_where_it_is_used(train, site):

@@ -23,6 +23,13 @@ from tests.train.conftest import Run
         (["data.batch_size=0"], "batch_size is 0; expected at least 1"),
         (["callbacks.record.every=0"], r"callbacks\.record\.every is 0"),
         (["mode=least"], "no mode is named 'least'"),
+        (["seed=abc"], r"seed is 'abc'; expected a whole number from 0 to 4294967295\. Give seed=N"),
+        (["seed=-1"], "seed is -1; expected a whole number"),
+        (["seed=true"], "seed is True; expected a whole number"),
+        (["tags=a"], r"tags is 'a'; expected a list of words\. Write tags=\[one,two\], for a single one tags=\[one\]"),
+        (["tags=[[a]]"], r"tags is \[\['a'\]\]; expected a list of words"),
+        (["cell.hidden_size=0"], "hidden_size of cell 'rnn' is 0; expected a whole number of at least 1"),
+        (["encoder.merge=sum"], r"merge is 'sum' but bidirectional is False; expected two directions to merge"),
         (["trainer.accelerator=gpu"], r"trainer\.accelerator is 'gpu' but torch .* sees no GPU\. Use trainer=cpu"),
         (["schedule=cosine", "trainer.max_epochs=-1"], "needs the length of the training, which has no end"),
     ],
@@ -33,7 +40,7 @@ def test_a_config_that_cannot_be_trained(overrides: list[str], message: str, run
     with pytest.raises(Exception, match=message):
         run(*overrides, directory=tmp_path / "run")
     if "schedule=cosine" not in overrides:  # known only once the trainer has its data
-        assert not (tmp_path / "run" / "config.yaml").exists()
+        assert not (tmp_path / "run").exists()
 
 
 def test_an_empty_validation_split(run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,3 +145,33 @@ def test_a_number_that_is_none_stops_before_the_weights_change(spoilt: str, run:
     assert done.summary["status"] == "failed"
     assert done.summary["steps"] == 7
     assert [int(row["step"]) for row in done.rows] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("spoilt", ["loss", "gradient"])
+def test_a_number_that_is_none_before_any_validation_leaves_the_weights_before_its_step(
+    spoilt: str, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    honest = Task.training_step
+
+    def spoil(self: Task, batch: Batch, batch_index: int) -> dict[str, torch.Tensor]:
+        losses = honest(self, batch, batch_index)
+        if batch_index == 2 and spoilt == "loss":
+            self._check_finite("loss", torch.tensor(float("nan")))
+        if batch_index == 2:
+            losses["loss"].register_hook(lambda gradient: gradient * float("inf"))
+        return losses
+
+    monkeypatch.setattr(Task, "training_step", spoil)
+    weights: list[dict[str, torch.Tensor]] = []
+
+    class Last(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+            weights.append({name: p.detach().clone() for name, p in pl_module.state_dict().items()})
+
+    with pytest.raises(FloatingPointError, match="at step 3"):
+        run(directory=tmp_path / "run", watch=Last())
+    left = Run(tmp_path / "run", None).checkpoint("last")
+    assert left["global_step"] == len(weights) == 2
+    assert all(torch.equal(value, weights[-1][name]) for name, value in left["state_dict"].items())
+    monkeypatch.setattr(Task, "training_step", honest)
+    assert run("trainer.max_epochs=2", f"ckpt_path={tmp_path}/run/checkpoints/last.ckpt").summary["status"] == "finished"

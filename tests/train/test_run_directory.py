@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 
 from seqlab import run_directory
 from seqlab import train as training
+from seqlab.evaluate import compare, evaluate
 from tests.train.conftest import Run
 
 
@@ -101,6 +103,16 @@ def test_writing_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
         run_directory.replace(path, fail)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_the_summary_is_strict_json_where_a_metric_is_no_number(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.Task, "derived_metrics", lambda self, loss: {"none": loss / 0 * 0, "endless": loss / 0})
+    done = run()
+    found = json.loads((done.directory / "summary.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert found["metrics"]["test/none"] is found["metrics"]["test/endless"] is None
+    assert found["metrics"]["test/loss"] > 0
+    assert compare(done.directory, evaluate(done.directory)) == f"equal to {done.directory}/summary.json."
+    assert run_directory.strict_json({"a": [1.5, (float("inf"), True)]}) == json.dumps({"a": [1.5, [None, True]]}, indent=2)
 
 
 def test_the_commit_is_that_of_a_checkout_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
