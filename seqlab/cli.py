@@ -17,6 +17,7 @@ COMMANDS = {
     "cells": ("seqlab.list_cells", "list every cell with its source: seqlab cells [--size 64,128] [--json]"),
     "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),
     "bench": ("seqlab.bench.command", "measure cells on every executor beside torch.nn and others: seqlab bench lstm gru"),
+    "report": ("seqlab.report.command", "cells × data over seeds, from runs and sweeps: seqlab report DIR… [--out DIR]"),
     "completion": ("seqlab.completion", 'print the shell completion: eval "$(seqlab completion bash)"'),
 }
 
