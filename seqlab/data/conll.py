@@ -11,12 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
-from seqlab.data.base import Batch, Example, ExampleSplit
+from seqlab.data.base import Batch, Example
 from seqlab.data.labelled_text import LabelledItem, LabelledText
 from seqlab.data.split_files import SplitFiles
 from seqlab.data.splits import Fractions, group_by_name
 from seqlab.data.text_files import read_lines, table_kind
-from seqlab.data.token_lines import NAMED_SEPARATORS, SCHEMES, are_spans, column, is_part, read_sentences, tags_to_bio
+from seqlab.data.token_lines import NAMED_SEPARATORS, SCHEMES, TokenLine, are_spans, column, is_part, read_sentences, tags_to_bio
+from seqlab.pictures.tags import draw_tags
 from seqlab.registry import unknown
 
 SHOWN = 2  # sentences at the end of a run
@@ -51,7 +52,7 @@ class TaggedText(LabelledText):
             raise ValueError("separator is an empty string; expected tab, space, comma, semicolon, another string, or null for white space.")
         self.token_column, self.tag_column, self.separator = token_column, tag_column, separator
         self.conllu, self.scheme = conllu, scheme
-        self.new: tuple[Path, list[list[int]]] | None = None  # what `read_new` read: the file, and the lines of each sentence
+        self.new: tuple[Path, list[list[TokenLine]]] | None = None  # what `read_new` read: the file and its sentences
 
     @abstractmethod
     def read_files(self) -> dict[str, list[LabelledItem]]:
@@ -90,13 +91,13 @@ class TaggedText(LabelledText):
         if table_kind(file):
             raise ValueError(f"{file} is a table of texts by its name; expected lines of tokens, as the run was trained on. Convert it.")
         sentences = read_sentences(file, self.encoding, self.separator, self.conllu)
-        self.new = file, [[row.line for row in rows] for rows in sentences]
+        self.new = file, sentences
         return [self.example([column(row, self.token_column, "token", file) for row in rows]) for rows in sentences]
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         assert self.new is not None, "read_new comes first"
         file, sentences = self.new
-        tags = {line: tag for lines, answer in zip(sentences, answers, strict=True) if answer for line, tag in zip(lines, answer["tags"], strict=True)}
+        tags = {row.line: tag for found, answer in zip(sentences, answers, strict=True) if answer for row, tag in zip(found, answer["tags"], strict=True)}
         written = []
         for number, line in enumerate(read_lines(file, self.encoding), 1):
             mark = "\t" if self.separator is None and "\t" in line else NAMED_SEPARATORS.get(self.separator or "space", self.separator)
@@ -107,18 +108,25 @@ class TaggedText(LabelledText):
             written.append(f"{line}\n")
         output.write_text("".join(written), encoding="utf-8")
 
+    def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
+        """The first sentences with their tags."""
+        assert self.new is not None, "read_new comes first"
+        file, sentences = self.new
+        tagged = [
+            ([column(row, self.token_column, "token", file) for row in found], answer["tags"])
+            for found, answer in zip(sentences, answers, strict=True)
+            if answer
+        ]
+        draw_tags(picture, tagged)
+        return True
+
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
-        test = self.splits["test"]
-        assert isinstance(test, ExampleSplit)
-        shown = sorted(test.examples, key=lambda example: abs(len(example.inputs) - 10))[:SHOWN]
-        if not shown or self.vocabulary is None:
-            return []
-        lines = []
-        for example, answer in zip(shown, predict(self.collate(shown)).tolist(), strict=True):
-            ids = example.inputs if example.inputs.dim() == 1 else example.inputs[:, 0]
-            words = [self.vocabulary.symbols[index] for index in ids.tolist()]
-            lines.append(" ".join(f"{word}/{self.labels[tag]}" for word, tag in zip(words, answer[: len(words)], strict=True)))
-        return lines
+        shown = sorted(self.test_items, key=lambda item: abs(len(item.words) - 10))[:SHOWN]
+        answers = predict(self.collate([self.example(item.words, item.labels) for item in shown])).tolist() if shown else []
+        return [
+            " ".join(f"{word}/{self.labels[tag]}" for word, tag in zip(item.words, answer, strict=False))  # an answer goes on into the padding
+            for item, answer in zip(shown, answers, strict=True)
+        ]
 
 
 class Conll(TaggedText):

@@ -85,6 +85,7 @@ class LabelledText(SequenceDataModule):
         self.labels: tuple[str, ...] = ()
         self.characters: Vocabulary | None = None
         self.sizes: dict[str, int] = {}
+        self.test_items: list[LabelledItem] = []  # as they were read, to be shown
         self.duplicates: dict[str, int] = {}
 
     @abstractmethod
@@ -107,6 +108,7 @@ class LabelledText(SequenceDataModule):
         parts = {split: items if split == "train" else self._known(items, split) for split, items in parts.items()}
         self.duplicates = warn_of_duplicates({split: [tuple(map(self.fold, item.words)) for item in items] for split, items in parts.items()})
         self.sizes = {split: len(parts[split]) for split in SPLITS}
+        self.test_items = parts["test"]
         counts = Counter(word for item in parts["train"] for word in item.words)
         folded = Counter[str]()
         for word, count in counts.items():

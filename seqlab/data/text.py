@@ -83,8 +83,9 @@ class TextData(SequenceDataModule):
         for split in SPLITS:
             if counts[split].total() < 2:
                 total = sum(count.total() for count in counts.values())
+                source = self.path or (self.files or {}).get(split) or "the documentation of Python"
                 raise ValueError(
-                    f"the {split} split of {self.path or (self.files or {}).get(split) or 'the documentation of Python'} has {counts[split].total()} of {total} {self.unit}; expected at "
+                    f"the {split} split of {source} has {counts[split].total()} of {total} {self.unit}; expected at "
                     f"least 2. Give more text, or a larger share of it with data.fractions=[…], now {list(self.fractions)}."
                 )
         self.vocabulary = build_vocabulary(

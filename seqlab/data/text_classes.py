@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlab.data.base import Batch, Example, ExampleSplit
+from seqlab.data.base import Batch, Example
 from seqlab.data.labelled_text import LabelledItem, LabelledText
 from seqlab.data.text_files import read_lines, table_kind
 from seqlab.data.vocabulary import tokenise
 
 SHOWN = 3  # texts at the end of a run
+WIDTH = 100  # of each, in characters
 log = logging.getLogger("seqlab")
 
 
 class TextClasses(LabelledText):
-    """Texts, each of one class. A text longer than max_length symbols is cut there, when it is new input too.
+    """Texts, each of one class, without the white space around them. A text longer than max_length symbols is cut there, when it is new input too.
 
     New input is a plain file with one text on each line; the answer to each is a line with its label and the label's
     probability, parted by a tab.
@@ -31,7 +32,7 @@ class TextClasses(LabelledText):
 
     def item(self, text: str, label: str, file: Path, line: int, group: str | None = None) -> LabelledItem:
         """A text as the splits hold it."""
-        return LabelledItem(tuple(tokenise(text, self.unit)), (label,), file, (line,), group)
+        return LabelledItem(tuple(tokenise(text.strip(), self.unit)), (label,), file, (line,), group)
 
     def not_empty(self, items: list[LabelledItem], source: Path) -> list[LabelledItem]:
         """The items that hold a symbol; how many do not is said in the log."""
@@ -46,7 +47,7 @@ class TextClasses(LabelledText):
 
     def new_example(self, text: str) -> Example | None:
         """A text of the new input, None when it is blank."""
-        words = tokenise(text, self.unit)[: self.max_length]
+        words = tokenise(text.strip(), self.unit)[: self.max_length]
         return self.example(words) if words else None
 
     def read_new(self, file: Path) -> list[Example | None]:
@@ -61,14 +62,11 @@ class TextClasses(LabelledText):
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
-        test = self.splits["test"]
-        assert isinstance(test, ExampleSplit)
-        shown = [test.examples[int(index)] for index in torch.linspace(0, len(test) - 1, min(SHOWN, len(test)))]
-        if not shown or self.vocabulary is None:
-            return []
+        shown = [self.test_items[int(index)] for index in torch.linspace(0, len(self.test_items) - 1, min(SHOWN, len(self.test_items)))]
+        answers = predict(self.collate([self.example(item.words, item.labels) for item in shown])).tolist() if shown else []
         lines = []
-        for example, answer in zip(shown, predict(self.collate(shown)).tolist(), strict=True):
-            ids = example.inputs if example.inputs.dim() == 1 else example.inputs[:, 0]
-            verdict = "right" if answer == int(example.targets) else f"wrong: {self.labels[int(example.targets)]}"
-            lines.append(f"{self.vocabulary.decode(ids.tolist())} → {self.labels[answer]} ({verdict})")
+        for item, answer in zip(shown, answers, strict=True):
+            verdict = "right" if self.labels[answer] == item.labels[0] else f"wrong: {item.labels[0]}"
+            text = ("" if self.unit == "characters" else " ").join(item.words)
+            lines.append(f"{text[:WIDTH]}{'…' if len(text) > WIDTH else ''} → {self.labels[answer]} ({verdict})")
         return lines

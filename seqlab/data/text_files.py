@@ -145,7 +145,8 @@ def _read_rows(text: str, table: TextTable) -> None:
 
 
 def _dialect(table: TextTable) -> dict[str, Any]:
-    return {"delimiter": "\t" if table.kind == "tsv" else ",", "quoting": csv.QUOTE_MINIMAL if table.quotes else csv.QUOTE_NONE}
+    delimiter = "\t" if table.kind == "tsv" else ","
+    return {"delimiter": delimiter} if table.quotes else {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None}
 
 
 def _read_objects(text: str, table: TextTable) -> None:

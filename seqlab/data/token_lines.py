@@ -43,10 +43,8 @@ def read_sentences(file: Path, encoding: str = "utf-8", separator: str | None = 
     for number, line in enumerate(read_lines(file, encoding), 1):
         if not line.strip():
             sentences.append([])
-        elif not (conllu and line.startswith("#")) and not is_part(line, conllu):
-            fields = split_fields(line, separator)
-            if fields[0] != DOCUMENT:
-                sentences[-1].append(TokenLine(number, fields))
+        elif not (conllu and line.startswith("#")) and not is_part(line, conllu) and not line.startswith(DOCUMENT):
+            sentences[-1].append(TokenLine(number, split_fields(line, separator)))
     return [sentence for sentence in sentences if sentence]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable
 from functools import cache
 
@@ -52,4 +53,5 @@ def _signs(family: str) -> frozenset[str]:
 
 @cache
 def _say(signs: str) -> None:
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # said once is enough
     log.warning(f"no font on this machine has {signs!r}: pictures show boxes in their place. Install Noto Sans CJK, or another font that has them.")
