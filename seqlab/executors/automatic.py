@@ -20,7 +20,7 @@ import torch
 LEAST_STEPS = 16  # fewer do not pay for the five seconds of compiling them: less than 0.3 ms a call could be won
 WIDE = 2048  # B · H from which a step is mostly arithmetic, in which compiled code is faster than the loop …
 VERY_WIDE = 8192  # … and from which a few steps are enough
-LSTM_WORK = 4 * 2**20  # T H² √B from which compiled training is faster than torch's LSTM kernel on one thread
+LSTM_WORK = 2.5 * 2**20  # T H² √B from which compiled training is faster than torch's LSTM kernel on one thread
 
 
 class Choice(NamedTuple):
