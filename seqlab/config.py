@@ -5,11 +5,9 @@ Standard library only: completion and error messages know groups and options fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from seqlab.cell_text import CellInfo, package_folder
 from seqlab.registry import entry_points, list_cells
@@ -80,15 +78,6 @@ def shadowed_configs() -> dict[str, str]:
         if not info.error and origin == "seqlab" != info.origin:
             wrong[name] = f"the cell {info.name!r} of {info.origin} ({info.location}) has the name of the config {file} ({origin}). Rename the cell."
     return wrong
-
-
-def check_choices(choices: Mapping[str, Any]) -> None:
-    """Raise ValueError when a run chooses a config that is shadowed. choices: {group: option, or a list of them}, as Hydra gives them."""
-    wrong = shadowed_configs()
-    for group, chosen in choices.items():
-        for option in chosen if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]:
-            if message := wrong.get(f"{group.partition('@')[0]}/{option}"):
-                raise ValueError(message)
 
 
 def groups() -> dict[str, list[str]]:

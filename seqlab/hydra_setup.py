@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import UnsupportedValueType
 
@@ -30,7 +33,7 @@ def prepare_hydra() -> None:
     """Make the configs and cells of plugins known to Hydra.
 
     A plugin whose folder is missing, or whose config has the name of another, is named on stderr, and the rest goes on
-    without it; a run that chooses such a config is refused by `check_choices`.
+    without it; a run that is made of such a config is refused by `check_parts`.
     """
     for message in shadowed_configs().values():
         print(f"seqlab: {message} Until then a run that chooses it is refused.", file=sys.stderr)
@@ -40,6 +43,18 @@ def prepare_hydra() -> None:
     Plugins.instance().register(PluginConfigs)
     for info in cells_without_config():
         ConfigStore.instance().store(group="cell", name=info.name, node=cell_config(info), provider=info.origin)
+
+
+def check_parts(overrides: Sequence[str]) -> None:
+    """Raise ValueError when the config of the run under way is made of one that is shadowed, chosen by the overrides or by another config."""
+    wrong = shadowed_configs()
+    if not wrong:
+        return
+    # not Hydra's runtime.choices, which lacks what is chosen in a list and what an experiment builds on
+    parts = GlobalHydra.instance().config_loader().compute_defaults_list("train", list(overrides), RunMode.RUN).defaults
+    for part in parts:
+        if not part.primary and part.config_path in wrong:  # of two train.yaml, seqlab's is always the one
+            raise ValueError(wrong[part.config_path])
 
 
 def cell_config(info: CellInfo) -> dict[str, Any]:

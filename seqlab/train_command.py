@@ -22,8 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seqlab import run_directory
 from seqlab.command_errors import EXPECTED, FULL_ERROR, HOW_TO_SEE, say, wants_traceback
-from seqlab.config import check_choices, config_folder
-from seqlab.hydra_setup import prepare_hydra
+from seqlab.config import config_folder
+from seqlab.hydra_setup import check_parts, prepare_hydra
 from seqlab.overrides import wrong_overrides
 
 COMMAND = "seqlab train"
@@ -115,7 +115,7 @@ def _train(config: DictConfig) -> float | None:
     directory = Path(HydraConfig.get().runtime.output_dir)
     others = (directory / run_directory.CONFIG).exists()  # another run's: train() refuses it, and nothing of ours belongs into it
     try:
-        check_choices(HydraConfig.get().runtime.choices)
+        check_parts(list(HydraConfig.get().overrides.task))
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:
             raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")

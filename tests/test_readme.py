@@ -27,8 +27,30 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "FILE").write_text("\n".join(lines * 20), encoding="utf-8")
     with open(tmp_path / "FILE.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["id", "body"], *([i, f"{line}\nand more"] for i, line in enumerate(lines * 5))])
+    own_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def own_files(folder):
+    """What the section on files of one's own names."""
+    texts = {
+        label: [f"a {word} day, number {n}" for n in range(8) for word in words] for label, words in {"good": ["fine", "nice"], "bad": ["dull", "grim"]}.items()
+    }
+    (folder / "texts").mkdir()
+    for label, lines in texts.items():
+        (folder / f"texts/{label}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    table = [("text", "label"), *((line, label) for label, lines in texts.items() for line in lines)]
+    with open(folder / "reviews.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(table)
+    (folder / "tagged.conll").write_text("".join(f"the DET\nship{n} NOUN\nsails VERB\n\n" for n in range(30)), encoding="utf-8")
+    hours = [f"2026-01-{1 + n // 24:02} {n % 24:02}:00:00,{n % 7},{n % 24}" for n in range(31 * 24)]
+    (folder / "load.csv").write_text("\n".join(["date,load,heat", *hours]), encoding="utf-8")
+    (folder / "recordings").mkdir()
+    for n in range(20):
+        rows = "\n".join(f"{step},{(n + step) % 3}" for step in range(5 + n % 4))
+        (folder / f"recordings/{('walk', 'run')[n % 2]}_{n}.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
+    (folder / "new.txt").write_text("The sum\n\nThe gate\n", encoding="utf-8")
 
 
 def test_the_notebook_block_runs():
@@ -63,7 +85,9 @@ def test_training_commands(command, workplace, capsys):
 def test_commands_on_a_run(workplace, capsys):
     assert main(["train", "experiment=char_lm", "data.path=FILE", "debug=fast", "hydra.run.dir=DIR"]) == 0
     on_a_run = [c for c in COMMANDS if "run=DIR" in c]
-    assert {c.split()[1] for c in on_a_run} >= {"generate", "evaluate"}
+    assert {c.split()[1] for c in on_a_run} == {"generate", "evaluate", "predict"}
     for command in on_a_run:
         assert main(shlex.split(command)[1:]) == 0
     assert "test" in capsys.readouterr().out
+    first, blank, last = (workplace / "answers.txt").read_text(encoding="utf-8").splitlines()
+    assert (first[:7], blank, last[:8]) == ("The sum", "", "The gate")

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from seqlab.completion import complete
-from seqlab.config import check_choices, config_folder, config_folders, configs, groups, plugin_folders, shadowed_configs
+from seqlab.config import config_folder, config_folders, configs, groups, plugin_folders, shadowed_configs
 from seqlab.hydra_setup import prepare_hydra
 from seqlab.runs import check_targets
 from tests.registry.installed import CELL, write_package
@@ -91,9 +91,6 @@ def test_a_plugin_cell_with_the_name_of_a_config_of_seqlabs_is_named(site):
     write_package(site, "leaky", PACKAGE, {"rnn_classic": "leaky.cells:Leaky"})
     message = shadowed_configs()["cell/rnn_classic"]
     assert re.match(r"the cell 'rnn_classic' of leaky \(leaky.cells.Leaky\) has the name of the config .*rnn_classic.yaml \(seqlab\)", message)
-    with pytest.raises(ValueError, match="has the name of the config"):
-        check_choices({"cell": "rnn_classic"})
-    check_choices({"cell": "gru", "wrap": []})
 
 
 def test_a_config_of_a_plugin_that_is_no_yaml_spares_runs_and_completion(site, caplog):

@@ -78,9 +78,15 @@ def test_a_shadowed_config_is_named_and_stops_the_runs_that_choose_it_alone(trai
     assert said.endswith("Until then a run that chooses it is refused.")
 
 
-def test_a_shadowed_config_in_a_list_of_choices_stops_the_run_too(train, site):
-    write_package(site, "extra", {"extra/__init__.py": "", "extra/conf/callbacks/ema.yaml": "x: 1\n"}, configs="extra:conf")
-    assert train("callbacks=[default,ema]")[0] == 1
+@pytest.mark.parametrize(("name", "word"), [("callbacks/ema", "callbacks=[default,ema]"), ("experiment/temporal_order", "experiment=theirs")])
+def test_a_shadowed_config_in_a_list_or_below_another_stops_the_run_too(train, site, name, word):
+    theirs = "# @package _global_\ndefaults: [temporal_order]\n"
+    write_package(
+        site, "extra", {"extra/__init__.py": "", f"extra/conf/{name}.yaml": "x: 1\n", "extra/conf/experiment/theirs.yaml": theirs}, configs="extra:conf"
+    )
+    status, error = train(word)
+    assert status == 1
+    assert f"seqlab train: the config '{name}' is given twice" in error
 
 
 def test_a_built_in_name_that_a_plugin_claims_is_an_error_only_where_it_is_used(train, site):
