@@ -79,12 +79,15 @@ def main() -> None:
     for cell in CELLS:
         mine = [row for row in rows if row["cell"] == cell]
         cells = [f"`{cell}`", str(CELLS[cell]), f"{mine[0]['parameters']:,}", *(spread(mine, f"{split}_bits_per_character") for split in ("val", "test"))]
+        cells.append(f"{statistics.mean(row['seconds'] for row in mine):.0f}")
         print(f"| {' | '.join(cells)} |")
 
 
 def spread(rows: list[dict[str, Any]], key: str) -> str:
-    """Mean over the seeds, and their range."""
+    """Mean over the seeds and, where there are several, their range."""
     values = [row[key] for row in rows]
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
     return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
