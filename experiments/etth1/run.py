@@ -92,7 +92,10 @@ def main() -> None:
     draw_window(arguments.runs / f"{DRAWN}-0", HERE / "forecast.png")
     for horizon, published in zip(HORIZONS, LSTMA, strict=True):
         mine = [row for row in rows if row["horizon"] == horizon]
-        figures = [f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in ([row[key] for row in mine] for key in ("test_mse", "test_mae"))]
+        figures = [
+            f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+            for values in ([row[key] for row in mine] for key in ("test_mse", "test_mae"))
+        ]
         print(f"| {horizon} | {' | '.join(figures)} | {published} |")
 
 
