@@ -143,7 +143,10 @@ class TimeSeries(SequenceDataModule):
         scaled = (values - offset) / deviation
         targets = scaled[:, : len(series)].float()
         self.training_series = targets[parts["train"]]
-        inputs = self._inputs(scaled)
+        self._fill(self._inputs(scaled, table), targets, parts)
+
+    def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice]) -> None:
+        """Cut the splits: inputs (N, I), targets (N, V)."""
         for split, part in parts.items():
             first = part.start + self.window if split == "train" else max(part.start, self.window)
             rows = range(first, part.stop - self.horizon + 1, self.stride if split == "train" else 1)
@@ -201,8 +204,8 @@ class TimeSeries(SequenceDataModule):
             return torch.zeros_like(offset), torch.ones_like(offset)
         return offset, torch.where(deviation > 0, deviation, 1.0)
 
-    def _inputs(self, scaled: Tensor) -> Tensor:
-        """scaled (N, V + C), NaN where missing -> the inputs (N, I), finite."""
+    def _inputs(self, scaled: Tensor, table: Table) -> Tensor:
+        """scaled (N, V + C) of a table, NaN where missing -> the inputs (N, I), finite."""
         missing = scaled.isnan()
         rows = torch.where(missing, -1, torch.arange(len(scaled))[:, None]).cummax(0).values
         carried = torch.where(rows < 0, 0.0, scaled.gather(0, rows.clamp(min=0))).float()
@@ -236,20 +239,25 @@ class TimeSeries(SequenceDataModule):
 
     def read_new(self, file: Path) -> list[Example | None]:
         """The last `window` rows of a table with the columns of the run; a row for each series where each stands alone."""
+        table, inputs = self._new_inputs(file)
+        if len(inputs) < self.window:
+            raise ValueError(f"{file} has {len(inputs)} rows; expected at least {self.window}, the window that the run was trained on.")
+        self._new = table
+        last, num_series = inputs[-self.window :], len(self._known_scale.series)
+        rows = alone(last.T[None], num_series).transpose(1, 2) if self.each_alone else last[None]
+        return [Example(row, torch.empty(0)) for row in rows]
+
+    def _new_inputs(self, file: Path) -> tuple[Table, Tensor]:
+        """A table with the columns of the run, and its inputs (N, I)."""
         scale = self._known_scale
         table = self._read(file)
         missing = [name for name in (*scale.series, *scale.covariates) if name not in table.names]
         if missing:
             raise ValueError(f"{file} has no column {missing[0]!r}, but {', '.join(table.names)}; expected the columns the run was trained on.")
-        if len(table.rows) < self.window:
-            raise ValueError(f"{file} has {len(table.rows)} rows; expected at least {self.window}, the window that the run was trained on.")
         columns = [table.names.index(name) for name in (*scale.series, *scale.covariates)]
         values = torch.tensor(table.numbers(columns), dtype=torch.float64)
         self._say_what_is_missing(values, [table.names[column] for column in columns], table)
-        inputs = self._inputs((values - torch.tensor(scale.offset)) / torch.tensor(scale.deviation))[-self.window :]
-        self._new = table
-        rows = alone(inputs.T[None], len(scale.series)).transpose(1, 2) if self.each_alone else inputs[None]
-        return [Example(row, torch.empty(0)) for row in rows]
+        return table, self._inputs((values - torch.tensor(scale.offset)) / torch.tensor(scale.deviation), table)
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV with a row for each step of the horizon: its date, and of each series the forecast and the ends of its band."""

@@ -1,5 +1,6 @@
 """What is learned: a LightningModule per kind of target. Loss, metrics, logging and optimisation are in Task, once."""
 
+from seqlab.tasks.anomaly_detection import AnomalyDetection
 from seqlab.tasks.base import Task
 from seqlab.tasks.bits import BitLabelling
 from seqlab.tasks.classification import SequenceClassification
@@ -8,4 +9,4 @@ from seqlab.tasks.language_modelling import LanguageModelling
 from seqlab.tasks.regression import SequenceRegression
 from seqlab.tasks.step_labelling import StepLabelling
 
-__all__ = ["BitLabelling", "Forecasting", "LanguageModelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]
+__all__ = ["AnomalyDetection", "BitLabelling", "Forecasting", "LanguageModelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]

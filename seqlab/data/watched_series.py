@@ -1,0 +1,124 @@
+"""Series that are watched for anomalies: the first part trains, the whole is scored. Dimension key: N rows, T window, I inputs, V series."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from seqlab.data.base import DataSpec, Example
+from seqlab.data.number_tables import Table, read_dates
+from seqlab.data.time_series import TimeSeries
+from seqlab.data.windows import WindowSplit
+from seqlab.pictures.forecast import draw_anomalies
+
+WATCHED = 5  # every so many training windows are looked at in validation: they choose nothing
+
+
+class WatchedSeries(TimeSeries):
+    """A table that is watched row by row. Training sees the first `train_fraction` of its rows and at most `max_training`; the test is
+    the whole, in order. Validation repeats some training windows.
+
+    calendar: two further inputs, sine and cosine of the time of day, where the table has a date. options: those of TimeSeries.
+    """
+
+    def __init__(self, train_fraction: float = 0.15, max_training: int | None = None, calendar: bool = False, window: int = 64, **options: Any) -> None:
+        super().__init__(window=window, horizon=1, fractions=(train_fraction, (1 - train_fraction) / 2, (1 - train_fraction) / 2), **options)
+        if self.each_alone:
+            raise ValueError("data.each_alone is true; expected false: the error of a row is that of all series together. Watch each in a run of its own.")
+        self.max_training, self.calendar = max_training, calendar
+        self.num_training = 0  # rows
+
+    @property
+    def spec(self) -> DataSpec:
+        spec = super().spec
+        return replace(spec, input_size=spec.input_size + 2) if self.calendar else spec
+
+    def _parts(self, size: int) -> dict[str, slice]:
+        train = math.floor(self.fractions[0] * size)
+        self.num_training = train if self.max_training is None else min(train, self.max_training)
+        return {"train": slice(0, self.num_training), "test": slice(0, size)}
+
+    def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice]) -> None:
+        rows = range(self.window, self.num_training, self.stride)
+        if not rows:
+            raise ValueError(
+                f"the training part of {self.file} has {self.num_training} rows; expected more than {self.window}, the window. Shorten data.window, or give "
+                "it a larger share with data.train_fraction."
+            )
+        self.splits = {
+            "train": WindowSplit(inputs, targets, self.window, 1, rows),
+            "val": WindowSplit(inputs, targets, self.window, 1, rows[::WATCHED]),
+            "test": WholeSeries(inputs, targets),
+        }
+
+    def _standard(self, training: Tensor, names: list[str], num_series: int) -> tuple[Tensor, Tensor]:
+        """As of TimeSeries, but a series may stand still as long as it is trained on: a hundredth of its value is then its deviation."""
+        still = (training == training[:1]) | training.isnan()
+        flat = still.all(0) & ~training.isnan().all(0)
+        nudged = training.clone()
+        nudged[0, flat] += 1.0  # passes the check; what it gives is replaced
+        offset, deviation = super()._standard(nudged, names, num_series)
+        if not self.standardise:
+            return offset, deviation
+        level = training.nanmean(0)
+        return torch.where(flat, level, offset), torch.where(flat, (level.abs() / 100).clamp(min=1e-3), deviation)
+
+    def _inputs(self, scaled: Tensor, table: Table) -> Tensor:
+        inputs = super()._inputs(scaled, table)
+        if not self.calendar:
+            return inputs
+        date = self._date_column(table)
+        if date is None:
+            raise ValueError(f"{table.path} has no date; expected one for data.calendar=true. Name its column with data.date, or set data.calendar=false.")
+        hours = torch.tensor([date.hour + date.minute / 60 for date in read_dates(table, date, self.date_format)])
+        angle = hours / 24 * 2 * math.pi
+        return torch.cat([inputs, angle.sin()[:, None], angle.cos()[:, None]], 1)
+
+    def read_new(self, file: Path) -> list[Example | None]:
+        """All rows of a table with the columns of the run, as one sequence."""
+        self._new, inputs = self._new_inputs(file)
+        return [Example(inputs, torch.empty(0))]
+
+    def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
+        """The table as a CSV, each row with its score and 1 where it is flagged, else 0."""
+        table, answer = self._answered(answers)
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*table.names, "score", "flag"])
+            for row, score, flag in zip(table.rows, answer["score"], answer["flag"], strict=True):
+                writer.writerow([*row, f"{score:.4f}", int(flag)])
+
+    def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
+        """The series with its flagged rows, and the score."""
+        table, answer = self._answered(answers)
+        names = self._known_scale.series
+        values = table.numbers([table.names.index(name) for name in names])
+        draw_anomalies(picture, dict(zip(names, map(list, zip(*values, strict=True)), strict=True)), answer["score"], answer["flag"])
+        return True
+
+    def _answered(self, answers: Sequence[dict[str, Any] | None]) -> tuple[Table, dict[str, Any]]:
+        answer = answers[0]
+        assert self._new is not None, "read_new comes first"
+        assert answer is not None, "a table is one row, and not blank"
+        return self._new, answer
+
+
+class WholeSeries(Dataset[Example]):
+    """All rows but the last as inputs, and the row after each as its target, NaN where missing."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
+        self.example = Example(inputs[:-1], targets[1:])
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Example:
+        return self.example
