@@ -1,0 +1,77 @@
+"""Tables of numbers as users have them, and what is said of those that are wrong."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from seqlab.data.number_tables import read_dates, read_table, usual_step
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a,b\n1,2\n\n3,4\n", ["a", "b"]),
+        ("1,2\n3,4\n", ["1", "2"]),
+        ("a\tb\n1\t2\n3\t4", ["a", "b"]),
+        ("  1   2\n3 4\n", ["1", "2"]),
+        ("a;b\n1;2\n3;4\n", ["a", "b"]),
+    ],
+)
+def test_header_and_separator_are_seen(tmp_path: Path, text: str, names: list[str]) -> None:
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table.names == names
+    assert table.numbers([0, 1]) == [[1, 2], [3, 4]]
+
+
+def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "t.csv", "a\n\n1\n\n\nx\n"))
+    with pytest.raises(ValueError, match=r"t.csv, line 6: 'x' in column 'a'; expected a finite number"):
+        table.numbers([0])
+
+
+@pytest.mark.parametrize("field", ["", "NA", "nan", "null", "?", "-"])
+def test_what_stands_for_a_missing_value(tmp_path: Path, field: str) -> None:
+    table = read_table(write(tmp_path / "t.csv", f"a,b\n1,2\n{field},3\n"))
+    assert math.isnan(table.numbers([0])[1][0])
+
+
+def test_other_encodings_and_gzip(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path / "t.csv", "größe,b\n1,2\n", "latin-1"), "latin-1").names == ["größe", "b"]
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("a,b\n1,2\n")
+    assert read_table(tmp_path / "t.csv.gz").numbers([1]) == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n3\n", r"t.csv, line 3: 1 fields; expected 2, as in line 1"),
+        ("a,b\n", r"t.csv has a header and no row"),
+        ("a,a\n1,2\n", r"line 1: the column 'a' stands twice"),
+    ],
+)
+def test_broken_tables(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_table(write(tmp_path / "t.csv", text))
+
+
+def test_dates(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "t.csv", "d,x\n01.02.2020 10:00,1\n01.02.2020 11:00,2\n01.02.2020 13:00,3\n01.02.2020 14:00,3\n"))
+    dates = read_dates(table, 0, "%d.%m.%Y %H:%M")
+    assert dates[2] == datetime(2020, 2, 1, 13)
+    assert usual_step(dates) == timedelta(hours=1)
+    with pytest.raises(ValueError, match=r"line 2: '01.02.2020 10:00' in column 'd'; expected an ISO date"):
+        read_dates(table, 0)
+    back = read_table(write(tmp_path / "b.csv", "d,x\n2020-01-02,1\n2020-01-02,2\n"))
+    with pytest.raises(ValueError, match=r"line 3: the date 2020-01-02 is not after 2020-01-02"):
+        read_dates(back, 0)
