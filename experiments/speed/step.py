@@ -23,20 +23,19 @@ from omegaconf import OmegaConf
 import seqlab
 from seqlab.train import build
 
-BLOCK, BLOCKS = 40, 12
+BLOCK, BLOCKS = 20, 12
 CONF = Path(seqlab.__file__).parents[1] / "conf"
 
 
 def bare_steps(task: Any, batches: list[Any]) -> Iterator[None]:
-    """A step of the optimizer for each `next`, on a model of its own."""
-    model = copy.deepcopy(task)
-    optimizer = task.make_optimizer(model.parameters())
+    """A step of the optimizer for each `next`."""
+    optimizer = task.make_optimizer(task.parameters())
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10 * BLOCK * BLOCKS)
     index = 0
     while True:
         optimizer.zero_grad()
-        model.outcome(batches[index % len(batches)]).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        task.outcome(batches[index % len(batches)]).loss.backward()
+        torch.nn.utils.clip_grad_norm_(task.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         index += 1
@@ -47,7 +46,7 @@ class Alternating:
     """Gives the trainer its batches and times it, block by block; between the blocks it runs the bare loop."""
 
     def __init__(self, task: Any, batches: list[Any]) -> None:
-        self.task, self.batches = task, batches
+        self.task, self.batches = copy.deepcopy(task), batches
         self.trained: list[float] = []
         self.bare: list[float] = []
 

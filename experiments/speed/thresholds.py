@@ -2,8 +2,8 @@
 
 Writes thresholds.csv beside this file, milliseconds by executor in a row for each cell, mode and size, and prints for each mode
 how far `choose` is from the best executor by hand. With --check it measures nothing and judges the rows that are there, so
-that a change of the rule can be weighed at once. A row that is measured again keeps the
-smaller of its times, for what else the machine does only adds to them.
+that a change of the rule can be weighed at once. A row that is measured again keeps the smaller of its times, for what else
+the machine does only adds to them.
 """
 
 from __future__ import annotations

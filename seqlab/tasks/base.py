@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
@@ -136,7 +137,11 @@ class Task(L.LightningModule, ABC):
         self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:  # 16-mixed overflows by design and then skips the step itself
             self._check_finite("norm of the gradient", self.gradient_norm)
-        if gradient_clip_val is not None:
+        if gradient_clip_val is None:
+            return
+        if gradient_clip_algorithm in (None, "norm") and type(self.trainer.precision_plugin) is Precision:  # its way, but for a norm that is known already
+            torch.nn.utils.clip_grads_with_norm_([p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val, self.gradient_norm)
+        else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _check_finite(self, what: str, value: Tensor) -> None:
