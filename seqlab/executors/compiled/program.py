@@ -18,6 +18,7 @@ from seqlab.executors.compiled.driver import Chunk, driver
 from seqlab.executors.compiled.inductor import STEP, Compiled, compile_graph
 from seqlab.executors.compiled.partition import StepGraph
 from seqlab.executors.compiled.slots import Slot, concrete, evaluate
+from seqlab.executors.compiled.tanh import expand_tanh
 from seqlab.executors.compiled.tape import NotRecordable, Tape, Weight, record
 from seqlab.executors.compiled.trace import Joint, Place
 
@@ -37,7 +38,7 @@ class Program:
         self.values = [node.meta["val"] for node in graph.module.graph.find_nodes(op="placeholder")]
         self.results = [node.meta["val"] for node in graph.module.graph.output_node().args[0]]  # type: ignore[union-attr]
         self.chunks = Chunks(joint, graph, name) if joint.y.meta["val"].device.type in IN_CHUNKS else None
-        self.compiled: Compiled = compile_graph(graph.module, joint.fake_mode, STEP) if self.chunks is None else self.chunks.compiled
+        self.compiled: Compiled = compile_graph(expand_tanh(graph.module), joint.fake_mode, STEP) if self.chunks is None else self.chunks.compiled
         self.tapes: dict[int, Tape] = {}
         self.why_no_tape = ""
 
