@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqlab import run_directory
 from seqlab.callbacks.record import Record
+from seqlab.data.base import SequenceDataModule
 from seqlab.layers import Layer
 from seqlab.tasks import Task
 
@@ -20,6 +21,7 @@ from seqlab.tasks import Task
 def summarise(trainer: L.Trainer, task: Task, record: Record) -> dict[str, Any]:
     """What can be said of every run, finished or not. Memory is the peak of the process, in MiB."""
     layers = {name: module for name, module in task.model.named_modules() if isinstance(module, Layer)}
+    data = getattr(trainer, "datamodule", None)  # absent when single batches are fitted
     choices = {name: layer.choice() for name, layer in layers.items()}
     return {
         "parameters": sum(p.numel() for p in task.model.parameters()),
@@ -28,6 +30,7 @@ def summarise(trainer: L.Trainer, task: Task, record: Record) -> dict[str, Any]:
         "epochs": trainer.current_epoch,
         **({"classes": class_table(task.confused, task.labels)} if task.confused is not None else {}),
         **({"init_from": task.origin} if task.origin is not None else {}),
+        **({"duplicates": data.duplicates} if isinstance(data, SequenceDataModule) and data.duplicates else {}),
         **record.speed(),
         "peak_memory_mb": peak_memory(),
         "peak_device_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,

@@ -143,6 +143,7 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         self.seed = seed
         self.splits: dict[str, Dataset[Any]] = {}
         self.vocabulary: Vocabulary | None = None  # of the tokens, when the inputs are tokens of text
+        self.duplicates: dict[str, int] = {}  # how many examples are in two splits, as `count_duplicates` gives them; for the summary
 
     @property
     @abstractmethod

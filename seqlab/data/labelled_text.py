@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from abc import abstractmethod
 from collections import Counter
@@ -21,7 +20,6 @@ from seqlab.data.splits import warn_of_duplicates
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary, build_vocabulary, check_unit
 from seqlab.registry import unknown
 
-SPLIT_RECORD = "splits.json"  # sizes and duplicates of the splits, in a run directory
 log = logging.getLogger("seqlab")
 
 
@@ -83,10 +81,10 @@ class LabelledText(SequenceDataModule):
         self.max_vocabulary, self.min_count, self.max_length = max_vocabulary, min_count, max_length
         self.spelling, self.unknown_labels, self.batch_tokens = spelling, unknown_labels, batch_tokens
         self.labels: tuple[str, ...] = ()
+        self.numbers: dict[str, int] = {}  # of the labels
         self.characters: Vocabulary | None = None
         self.sizes: dict[str, int] = {}
         self.test_items: list[LabelledItem] = []  # as they were read, to be shown
-        self.duplicates: dict[str, int] = {}
 
     @abstractmethod
     def read_splits(self) -> dict[str, list[LabelledItem]]:
@@ -100,7 +98,7 @@ class LabelledText(SequenceDataModule):
         if self.splits:
             return
         parts = {split: self.finish(items, split) for split, items in self.read_splits().items()}
-        self.labels = order_labels({label for item in parts["train"] for label in item.labels})
+        self._name(order_labels({label for item in parts["train"] for label in item.labels}))
         if len(self.labels) < 2:
             raise ValueError(
                 f"the training split has {len(parts['train'])} texts and the labels {list(self.labels)}; expected 2 labels or more. Check the source."
@@ -116,6 +114,9 @@ class LabelledText(SequenceDataModule):
         self.vocabulary = build_vocabulary(self.unit, folded, lowercase=self.lowercase, max_size=self.max_vocabulary, min_count=self.min_count, open_ended=True)
         self.characters = build_characters(counts) if self.spelling else None
         self.splits = {split: ExampleSplit([self.example(item.words, item.labels) for item in parts[split]]) for split in SPLITS}
+
+    def _name(self, labels: tuple[str, ...]) -> None:
+        self.labels, self.numbers = labels, {label: number for number, label in enumerate(labels)}
 
     def _known(self, items: list[LabelledItem], split: str) -> list[LabelledItem]:
         """The items whose labels training shows. Raises ValueError for others, unless they are to be left out."""
@@ -149,15 +150,6 @@ class LabelledText(SequenceDataModule):
         numbers = [0] * (len(words) if self.targets == "steps" else 1) if labels is None else [self.numbers[label] for label in labels]
         return Example(inputs, torch.tensor(numbers if self.targets == "steps" else numbers[0]))
 
-    @property
-    def numbers(self) -> dict[str, int]:
-        """{label: number}."""
-        if self._numbers is None:
-            self._numbers = {label: number for number, label in enumerate(self.labels)}
-        return self._numbers
-
-    _numbers: dict[str, int] | None = None
-
     def collate(self, examples: Any) -> Batch:
         return pad_spelt(examples) if self.spelling else super().collate(examples)
 
@@ -175,8 +167,7 @@ class LabelledText(SequenceDataModule):
         return DataSpec(inputs, len(self.vocabulary), self.targets, len(self.labels), self.labels, num_characters=characters)
 
     def records(self) -> dict[str, str]:
-        splits = json.dumps({"sizes": self.sizes, "duplicates": self.duplicates}, indent=2) + "\n"
-        return {**super().records(), SPLIT_RECORD: splits, **({} if self.characters is None else {CHARACTERS: self.characters.to_json()})}
+        return {**super().records(), **({} if self.characters is None else {CHARACTERS: self.characters.to_json()})}
 
     def restore(self, directory: Path) -> None:
         spec = read_record(directory / SPEC, DataSpec.from_json)
@@ -186,7 +177,7 @@ class LabelledText(SequenceDataModule):
                 f"run directory {directory} was trained on inputs {spec.inputs!r} and targets {spec.targets!r}; {type(self).__name__} gives {wanted!r} and "
                 f"{self.targets!r}. Use the data set that the run was trained on."
             )
-        self.labels, self._numbers = spec.labels, None
+        self._name(spec.labels)
         self.vocabulary = read_record(directory / VOCABULARY, Vocabulary.from_json)
         self.characters = read_record(directory / CHARACTERS, Vocabulary.from_json) if self.spelling else None
         sizes = {VOCABULARY: (self.spec.input_size, spec.input_size), CHARACTERS: (self.spec.num_characters, spec.num_characters)}

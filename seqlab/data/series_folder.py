@@ -88,7 +88,7 @@ class SeriesData(SequenceDataModule):
                         f"sequences; expected one of {', '.join(labels)}. Split otherwise (data.split_seed), or leave the file out."
                     )
             self.splits[split] = ExampleSplit([Example(series[index].values, torch.tensor(labels.index(series[index].label))) for index in indices])
-        warn_of_duplicates({split: [series[index].values.numpy().tobytes() for index in indices] for split, indices in chosen.items()})
+        self.duplicates = warn_of_duplicates({split: [series[index].values.numpy().tobytes() for index in indices] for split, indices in chosen.items()})
 
     def _choose(self, series: Sequence[LabelledSeries]) -> dict[str, list[int]]:
         """The indices of each split."""

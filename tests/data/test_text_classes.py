@@ -52,7 +52,7 @@ def test_a_file_is_a_class_and_a_line_a_text(tmp_path: Path, caplog: pytest.LogC
     assert "1 of 5 texts" in caplog.text
     assert "animals.txt, line 2" in caplog.text
     assert "4 of val in train" in caplog.text
-    assert json.loads(data.records()["splits.json"])["duplicates"] == {"val in train": 4, "test in train": 4, "test in val": 4}
+    assert data.duplicates == {"val in train": 4, "test in train": 4, "test in val": 4}
 
 
 def test_chinese_and_japanese_are_read_by_characters(tmp_path: Path) -> None:
