@@ -49,8 +49,8 @@ def release(directory: Path, before: frozenset[str]) -> None:
 
 
 def remove_empty(directory: Path) -> None:
-    """Remove the directory if it holds nothing: Hydra makes it before anything is known to go into it."""
-    if directory.is_dir() and not any(directory.iterdir()):
+    """Remove the directory if it holds nothing, for Hydra makes it before anything is known to go into it; never the one we are in."""
+    if directory.is_dir() and not any(directory.iterdir()) and not directory.samefile(Path.cwd()):
         directory.rmdir()
 
 

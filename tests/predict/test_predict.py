@@ -141,6 +141,7 @@ def test_a_language_model_continues_each_line(tmp_path: Path) -> None:
         (lambda new, out: {"output": new}, "is the input; expected another file"),
         (lambda new, out: {"output": new.parent / "no" / "out.txt"}, "is no folder"),
         (lambda new, out: out.write_text("mine") and {}, "exists already. Give another output=FILE, or overwrite=true."),
+        (lambda new, out: out.with_suffix(".png").write_text("mine") and {}, "out.png, where a picture of the answers would go, exists already."),
         (lambda new, out: new.write_text("\n \n") and {}, "holds no text"),
         (lambda new, out: new.write_bytes(b"good\nb\xe9d\n") and {}, "line 2"),
         (lambda new, out: {"batch_size": 0}, "batch_size is 0; expected at least 1."),
