@@ -49,7 +49,7 @@ def rows_of_windows(series: str) -> tuple[list[float], list[tuple[int, int]]]:
     """The values, and the labelled windows by row."""
     data = NAB(series)
     table = data._read(data.file)
-    return [row[0] for row in table.numbers([table.column("value")])], window_rows(read_dates(table, table.column("timestamp")), data.windows)
+    return [row[0] for row in table.numbers([table.column("value")])], window_rows(read_dates(table, table.column("timestamp"), rising=False), data.windows)
 
 
 def main() -> None:

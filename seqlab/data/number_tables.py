@@ -114,8 +114,8 @@ def number(field: str, table: Table, row: int, column: int) -> float:
     return value
 
 
-def read_dates(table: Table, column: int, form: str | None = None) -> list[datetime]:
-    """The dates of a column, rising. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
+def read_dates(table: Table, column: int, form: str | None = None, rising: bool = True) -> list[datetime]:
+    """The dates of a column; with `rising` each has to be after the one before. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
     dates: list[datetime] = []
     for row, fields in enumerate(table.rows):
         try:
@@ -125,7 +125,7 @@ def read_dates(table: Table, column: int, form: str | None = None) -> list[datet
                 f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
             )
             raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
-        if row and dates[row] <= dates[row - 1]:
+        if rising and row and dates[row] <= dates[row - 1]:
             raise ValueError(
                 f"{table.place(row)}: the date {fields[column]} is not after {table.rows[row - 1][column]}, the one before. Sort the rows, drop doubles."
             )

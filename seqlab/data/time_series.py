@@ -166,6 +166,9 @@ class TimeSeries(SequenceDataModule):
             return table.column(self.date)
         return next((column for column, name in enumerate(table.names) if name.lower() in ("date", "time", "timestamp")), None)
 
+    def _read_dates(self, table: Table, column: int) -> list[datetime]:
+        return read_dates(table, column, self.date_format)
+
     def _columns(self, table: Table, date: int | None) -> tuple[list[int], list[int]]:
         """The columns of the series and of the covariates."""
         others = [column for column in range(len(table.names)) if column != date]
@@ -222,7 +225,7 @@ class TimeSeries(SequenceDataModule):
         log.warning("%s: %s; each takes the last value before it, and no forecast is judged by it.", table.place(row), told)
 
     def _say_gaps(self, table: Table, date: int) -> None:
-        dates = read_dates(table, date, self.date_format)
+        dates = self._read_dates(table, date)
         if len(dates) < 3:
             return
         step = usual_step(dates)
@@ -295,7 +298,7 @@ class TimeSeries(SequenceDataModule):
         assert self._new is not None, "read_new comes first"
         if self._known_scale.date is None or self._known_scale.date not in self._new.names:
             return [str(step) for step in range(1, steps + 1)]
-        dates = read_dates(self._new, self._new.names.index(self._known_scale.date), self.date_format)
+        dates = self._read_dates(self._new, self._new.names.index(self._known_scale.date))
         step = usual_step(dates) if len(dates) > 1 else None
         if step is None:
             return [str(step) for step in range(1, steps + 1)]

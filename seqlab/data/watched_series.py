@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,9 @@ class WatchedSeries(TimeSeries):
         level = training.nanmean(0)
         return torch.where(flat, level, offset), torch.where(flat, (level.abs() / 100).clamp(min=1e-3), deviation)
 
+    def _read_dates(self, table: Table, column: int) -> list[datetime]:
+        return read_dates(table, column, self.date_format, rising=False)  # rows are watched as they come, a clock that is put back and all
+
     def _inputs(self, scaled: Tensor, table: Table) -> Tensor:
         inputs = super()._inputs(scaled, table)
         if not self.calendar:
@@ -78,7 +82,7 @@ class WatchedSeries(TimeSeries):
         date = self._date_column(table)
         if date is None:
             raise ValueError(f"{table.path} has no date; expected one for data.calendar=true. Name its column with data.date, or set data.calendar=false.")
-        hours = torch.tensor([date.hour + date.minute / 60 for date in read_dates(table, date, self.date_format)])
+        hours = torch.tensor([date.hour + date.minute / 60 for date in self._read_dates(table, date)])
         angle = hours / 24 * 2 * math.pi
         return torch.cat([inputs, angle.sin()[:, None], angle.cos()[:, None]], 1)
 

@@ -1,0 +1,149 @@
+"""Anomalies: every score is a function of the past, the likelihood against its closed form, and a spike is found."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqlab import Stack
+from seqlab.data.base import Batch
+from seqlab.data.watched_series import WatchedSeries
+from seqlab.frontends import Features
+from seqlab.heads import NextValueHead
+from seqlab.metrics.likelihood import FEWEST, TAIL, first_of_burst, tail_scores
+from seqlab.model import SequenceModel
+from seqlab.tasks import AnomalyDetection
+from tests.tasks.models import SGD
+
+
+def task(num_series: int = 1, **options: Any) -> AnomalyDetection:
+    torch.manual_seed(0)
+    model = SequenceModel(Features(num_series), Stack.of("lstm", num_series, 4), NextValueHead(4, num_series, loss="absolute_error"))
+    made = AnomalyDetection(model, SGD, **{"window": 8, "learn_every": 5, "learning_rate": 0.05, **options})
+    made.num_rest.fill_(10)
+    return made
+
+
+def wave(rows: int = 200, num_series: int = 1) -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.sin(torch.arange(rows)[:, None] * 0.7 + torch.arange(num_series)) + 0.05 * torch.randn(rows, num_series)
+
+
+@pytest.mark.parametrize("learn_steps", [0, 1])
+def test_no_score_knows_the_future(learn_steps: int) -> None:
+    made, series = task(learn_steps=learn_steps), wave()
+    scores = made.anomaly_scores(series[:-1], series[1:])
+    changed = series.clone()
+    changed[150:] += 5.0
+    others = made.anomaly_scores(changed[:-1], changed[1:])
+    assert torch.equal(scores[:150], others[:150])
+    assert not torch.equal(scores[150:], others[150:])
+    shorter = made.anomaly_scores(series[:119], series[1:120])
+    torch.testing.assert_close(shorter, scores[:120])
+
+
+def test_watching_leaves_the_trained_model_as_it_is_and_learning_helps() -> None:
+    made, series = task(), wave(400)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    learned = made.errors(series[:-1], series[1:])
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+    made.learn_steps = 0
+    assert not torch.equal(learned, made.errors(series[:-1], series[1:]))
+
+
+def test_a_spike_is_found_and_told_once() -> None:
+    made, series = task(2), wave(300, 2)
+    series[200, 1] += 6.0
+    answer = made.answer(Batch(torch.stack([series, wave(300, 2)]), torch.empty(2, 0), torch.tensor([300, 260])))
+    assert [len(one["score"]) for one in answer] == [300, 260]
+    flagged = [row for row, flag in enumerate(answer[0]["flag"]) if flag]
+    assert 200 in flagged
+    assert not set(flagged) & set(range(202, 211))  # the rest of 10 rows; the way back from the spike may be farther off than the spike
+    assert all(score == 0 for score in answer[0]["score"][:10])
+
+
+def test_a_value_beyond_the_range_is_flagged() -> None:
+    made = task(range_tolerance=0.1)
+    rows = torch.tensor([[0.0], [1.0], [float("nan")], [1.05], [1.2], [-0.05], [-0.2]])
+    assert made._leaves_range(rows).tolist() == [False, True, False, False, True, False, True]
+
+
+def test_tail_of_exponential_errors_is_their_own_probability() -> None:
+    """P(e) = exp(−e), so that the score is e, but for what 19,000 draws leave uncertain of the tail's shape and scale."""
+    torch.manual_seed(0)
+    errors = torch.empty(20000, dtype=torch.float64).exponential_()
+    errors[-1] = 8.0
+    scores = tail_scores(errors)
+    assert scores[-1].item() == pytest.approx(8.0, rel=0.1)
+    assert (scores[:FEWEST] == 0).all()
+    late = scores[10000:]
+    assert (late > -math.log(TAIL)).double().mean().item() == pytest.approx(TAIL, rel=0.15)
+
+
+def test_series_without_errors_have_no_anomaly() -> None:
+    scores = tail_scores(torch.zeros(100))
+    assert torch.isfinite(scores).all()
+    assert float(scores.max()) == 0.0
+
+
+def test_first_of_burst_by_hand() -> None:
+    scores = torch.tensor([1.0, 3.0, 2.0, 3.0, 2.0, 1.0, 2.5])
+    assert first_of_burst(scores, 2).tolist() == [1.0, 3.0, 0.0, 0.0, 0.0, 0.0, 2.5]
+    assert first_of_burst(scores, 0).tolist() == scores.tolist()
+
+
+def table(path: Path, rows: int = 200) -> Path:
+    values = wave(rows)[:, 0].tolist()
+    path.write_text("timestamp,value\n" + "\n".join(f"2020-01-{1 + row // 24:02d} {row % 24:02d}:00:00,{value}" for row, value in enumerate(values)))
+    return path
+
+
+def test_a_table_that_is_watched(tmp_path: Path) -> None:
+    data = WatchedSeries(path=table(tmp_path / "t.csv"), train_fraction=0.3, window=8, calendar=True, batch_size=4)
+    data.setup()
+    assert data.num_training == 60
+    assert (data.spec.input_size, data.spec.output_size, data.spec.horizon) == (3, 1, 1)
+    assert len(data.splits["train"]) == 52  # type: ignore[arg-type]
+    whole = next(iter(data.test_dataloader()))
+    assert whole.inputs.shape == (1, 199, 3)
+    assert torch.equal(whole.inputs[0, 1:, :1], whole.targets[0, :-1])
+    assert whole.inputs[0, 6, 1:].tolist() == pytest.approx([1.0, 0.0], abs=1e-6)  # six in the morning
+    for name, text in data.records().items():
+        (tmp_path / name).write_text(text)
+    again = WatchedSeries(window=8, calendar=True)
+    again.restore(tmp_path)
+    rows = again.read_new(table(tmp_path / "new.csv", 30))
+    scores = [0.0] * 29 + [9.5]
+    answers = [{"score": scores, "flag": [score > 7 for score in scores]}]
+    again.write_answers(rows, answers, tmp_path / "out.csv")
+    with open(tmp_path / "out.csv", newline="") as file:
+        written = [*csv.DictReader(file)]
+    assert len(written) == 30
+    assert (written[-1]["score"], written[-1]["flag"], written[0]["flag"]) == ("9.5000", "1", "0")
+    assert again.draw_answers(rows, answers, tmp_path / "out.png")
+    assert (tmp_path / "out.png").exists()
+
+
+def test_a_series_that_stands_still_in_training_can_be_watched(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("value\n" + "\n".join(["45"] * 60 + ["46"] * 60))
+    data = WatchedSeries(path=tmp_path / "t.csv", train_fraction=0.4, window=8)
+    data.setup()
+    targets = next(iter(data.test_dataloader())).targets[0, :, 0]
+    assert float(targets[0]) == 0.0
+    assert float(targets[-1]) == pytest.approx(1 / 0.45)
+
+
+def test_wrong_options(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"task.learn_every is 0; expected at least 1"):
+        task(learn_every=0)
+    path = table(tmp_path / "t.csv")
+    with pytest.raises(ValueError, match=r"the training part of .* has 8 rows; expected more than 8, the window"):
+        WatchedSeries(path=path, train_fraction=0.04, window=8).setup()
+    (tmp_path / "d.csv").write_text("value\n" + "\n".join(map(str, range(100))))
+    with pytest.raises(ValueError, match=r"d.csv has no date; expected one for data.calendar=true"):
+        WatchedSeries(path=tmp_path / "d.csv", calendar=True, window=8).setup()
