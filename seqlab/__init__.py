@@ -1,6 +1,7 @@
 """seqlab: write one step of a recurrence in plain PyTorch, and get a lab around it.
 
-The names below need torch alone, and are imported when first asked for, so that `seqlab --help` needs not even that.
+The names below need torch alone, `stream` excepted, which reads a run; they are imported when first asked for, so that
+`seqlab --help` needs not even that.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
     from seqlab.cells.base import Cell, make_cell
     from seqlab.layers import Bidirectional, Layer, Stack
     from seqlab.registry import register_cell
+    from seqlab.streaming import stream
 
 __version__ = "0.1.0"
-__all__ = ["Bidirectional", "Cell", "Layer", "Stack", "make_cell", "register_cell"]
+__all__ = ["Bidirectional", "Cell", "Layer", "Stack", "make_cell", "register_cell", "stream"]
 
 _WHERE = {
     "Cell": "seqlab.cells.base",
@@ -23,6 +25,7 @@ _WHERE = {
     "Bidirectional": "seqlab.layers",
     "Stack": "seqlab.layers",
     "register_cell": "seqlab.registry",
+    "stream": "seqlab.streaming",
 }
 
 
