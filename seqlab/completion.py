@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -103,22 +103,25 @@ def _overrides(word: str, before: list[str]) -> Iterator[str]:
     # Experiments, in groups of their own too, only override what others have.
     sources = {group: names for group, names in options.items() if group.partition("/")[0] != "experiment"}
     files = ["train", *(f"{group}/{option}" for group, names in sources.items() for option in chosen.get(group, names))]
-    keys = {key for file in files for key in _keys(file) if key.startswith(word)}
+    keys = {key for key in _keys(files, word) if key.startswith(word)}
     yield from (f"{key}=" for key in keys if key not in options and ("." in word or "." not in key))
 
 
-def _keys(config: str) -> Iterator[str]:
-    """The dotted key of every value that a config sets, with the group it goes into."""
-    for file, _ in configs().get(config, []):
+def _keys(names: Sequence[str], word: str) -> Iterator[str]:
+    """The dotted key of every value that these configs set, with the group it goes into; of a config none of whose keys can begin with `word`, nothing."""
+    written = configs()
+    for config, file in ((name, file) for name in names for file, _ in written.get(name, [])):
         text = file.read_text(encoding="utf-8", errors="replace")
         package = "" if "@package _global_" in text or config == "train" else f"{config.rpartition('/')[0].replace('/', '.')}."
+        if not package.startswith(word) and not word.startswith(package):
+            continue  # reading all of them is most of the time of a tab
         try:
             content = yaml.safe_load(text) or {}
         except yaml.YAMLError:  # a tab cannot say so; `seqlab train` does when the config is chosen
             continue
         yield from (f"{package}{path}" for path in _paths(content))
     for info in cells_without_config():
-        if config == f"cell/{info.name}":
+        if f"cell/{info.name}" in names:
             yield from (f"cell.{option}" for option in ("hidden_size", *info.options))
 
 
