@@ -16,7 +16,7 @@ from seqlab.data.labelled_text import LabelledItem, LabelledText
 from seqlab.data.split_files import SplitFiles
 from seqlab.data.splits import Fractions, group_by_name
 from seqlab.data.text_files import read_lines, table_kind
-from seqlab.data.token_lines import NAMED_SEPARATORS, SCHEMES, TokenLine, are_spans, column, is_part, read_sentences, tags_to_bio
+from seqlab.data.token_lines import NAMED_SEPARATORS, SCHEMES, TokenLine, are_spans, check_columns, column, is_part, read_sentences, tags_to_bio
 from seqlab.pictures.tags import draw_tags
 from seqlab.registry import unknown
 
@@ -29,7 +29,7 @@ class TaggedText(LabelledText):
 
     token_column, tag_column: counted from 0, below 0 from the end. separator: tab, space, comma, semicolon or any string; None:
     white space. conllu: # begins comments, and ids n-m and n.m are no tokens. scheme: of tags that mark spans, "bio" or "iob1",
-    which becomes BIO; "none": tags are taken as they are; "auto": bio where all tags are O, B-TYPE or I-TYPE, else none.
+    which becomes BIO; "none": tags are taken as they are; "auto": bio where B-TYPE or I-TYPE stand beside O or alone, else none.
     max_length: longer sentences are left out of training, and said; in other splits and new input nothing is cut.
     New input has the tokens in the same column; the answer is the same lines with a further column, the tag.
     """
@@ -73,7 +73,9 @@ class TaggedText(LabelledText):
     def read_file(self, file: Path, encoding: str, group: Hashable = None) -> list[LabelledItem]:
         """The sentences of a file."""
         items = []
-        for rows in read_sentences(file, encoding, self.separator, self.conllu):
+        sentences = read_sentences(file, encoding, self.separator, self.conllu)
+        check_columns(sentences, self.token_column, self.tag_column, file)
+        for rows in sentences:
             words = tuple(column(row, self.token_column, "token", file) for row in rows)
             tags = tuple(column(row, self.tag_column, "tag", file) for row in rows)
             items.append(LabelledItem(words, tags, file, tuple(row.line for row in rows), group))

@@ -81,5 +81,22 @@ def tags_to_bio(tags: list[str], lines: list[int], scheme: str, file: Path) -> l
 
 
 def are_spans(tags: set[str]) -> bool:
-    """Whether these are the tags of spans: O, B-TYPE and I-TYPE and nothing else, with a TYPE among them."""
-    return all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags) and tags != {"O"} and bool(tags)
+    """Whether these are meant as the tags of spans: a B-TYPE or I-TYPE is among them, and O or no other tag. Others are then mistakes."""
+    typed = {tag for tag in tags if tag[:2] in ("B-", "I-")}
+    return bool(typed) and ("O" in tags or typed == tags)
+
+
+def check_columns(sentences: list[list[TokenLine]], token: int, tag: int, file: Path) -> None:
+    """Raise ValueError naming the first line with another number of columns than the first, or without one for each of token and tag."""
+    rows = [row for sentence in sentences for row in sentence]
+    for row in rows:
+        if len(row.fields) != len(rows[0].fields):
+            raise ValueError(
+                f"{file}, line {row.line}: {len(row.fields)} columns, {' '.join(row.fields)[:40]!r}; expected {len(rows[0].fields)}, as in line "
+                f"{rows[0].line}. Repair the line, or set data.separator."
+            )
+        if token == tag or (min(token, tag) < 0 and abs(token - tag) == len(row.fields)):  # counted from either end
+            raise ValueError(
+                f"{file}, line {row.line}: {len(row.fields)} columns, {' '.join(row.fields)[:40]!r}; expected token and tag in columns of their own. "
+                "Add the tags, or set data.token_column, data.tag_column or data.separator."
+            )

@@ -103,7 +103,10 @@ def test_answers_are_a_further_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("a X\nb\n", {"tag_column": 1}, r"a\.txt, line 2: 1 columns, 'b'; expected the tag in column 1.*data\.tag_column or data\.separator"),
+        ("a X\nb\n", {}, r"a\.txt, line 2: 1 columns, 'b'; expected 2, as in line 1"),
+        ("a X\nb Y\n", {"tag_column": 2}, r"a\.txt, line 1: 2 columns, 'a X'; expected the tag in column 2.*data\.tag_column or data\.separator"),
+        ("\na\nb\n", {}, r"a\.txt, line 2: 1 columns, 'a'; expected token and tag in columns of their own"),
+        ("a O\nb B-X\nc BX\n", {}, r"a\.txt, line 3: 'BX' is no tag of a span"),
         ("a\tX\nb\t\n", {"separator": "tab"}, r"a\.txt, line 2: the tag in column -1 is blank"),
         ("a O\nb B-X\nc I-Y\n", {}, r"a\.txt, line 3: the tag 'I-Y' after 'B-X' is not legal bio"),
         ("a O\nb S-X\n", {"scheme": "bio"}, r"a\.txt, line 2: 'S-X' is no tag of a span.*data\.scheme=none"),
