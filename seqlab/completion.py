@@ -15,9 +15,10 @@ import yaml
 from seqlab import evaluate_command, generate_command, predict_command
 from seqlab.cli import COMMANDS
 from seqlab.config import cells_without_config, configs, groups
+from seqlab.export import command as export_command
 from seqlab.registry import known_names
 
-READERS = {"generate": generate_command.READERS, "evaluate": evaluate_command.READERS, "predict": predict_command.READERS}
+READERS = {"generate": generate_command.READERS, "evaluate": evaluate_command.READERS, "predict": predict_command.READERS, "export": export_command.READERS}
 FLAGS = {
     "train": ["--help", "--multirun", "--cfg", "--info", "--hydra-help"],
     "evaluate": ["--help", "--json"],
@@ -25,6 +26,7 @@ FLAGS = {
     "cells": ["--help", "--size", "--json"],
     "check": ["--help", "--option", "--plugin", "--size", "--quick", "--known-failure", "--json"],
     "bench": ["--help", "--sizes", "--modes", "--reference", "--rounds", "--memory", "--device", "--plugin", "--out"],
+    "export": ["--help", "--json"],
     "report": ["--help", "--metric", "--compare", "--out", "--json"],
     "completion": ["--help"],
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def draw_metric(path: Path, rows: Sequence[Row]) -> None:
                     axis.plot(row.interval, [place, place], color=color, linewidth=1.5)
             axis.set_yticks(range(len(part)), labels[data, metric], fontsize=8)
             axis.set_ylim(len(part) - 0.5, -0.5)  # the best at the top
+            _choose_scale([value for row in part for value in row.values], axis.set_xscale)
             better = {"min": "lower is better", "max": "higher is better"}.get(part[0].mode, "")
             axis.set(xlabel=metric + (f" ({better})" if better else ""), title=textwrap.fill(data, 70))
             axis.grid(alpha=0.3, axis="x")
@@ -68,13 +69,18 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> bool:
         axes = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
         for axis, ((data, _), (name, part)) in zip(axes, parts.items(), strict=True):
             everything = [value for place, row in enumerate(part) for value in _draw_row(axis, row, name, f"C{place % 10}")]
-            if everything and 0 < min(everything) < max(everything) / 100:
-                axis.set_yscale("log")
+            _choose_scale(everything, axis.set_yscale)
             axis.set(xlabel="step", ylabel=name, title=textwrap.fill(data, 70))
             axis.grid(alpha=0.3)
             axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         figure.savefig(path, dpi=120)
     return True
+
+
+def _choose_scale(values: Sequence[float], set_scale: Callable[[str], None]) -> None:
+    """Logarithmic for values over more than two decades, as learning_curve.png has it."""
+    if values and 0 < min(values) < max(values) / 100:
+        set_scale("log")
 
 
 def _draw_row(axis: Any, row: Row, name: str, color: str) -> list[float]:
