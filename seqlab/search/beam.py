@@ -103,9 +103,8 @@ def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps:
         penalties = _penalties(beam, coverage, state, batch)
         within = ends & (torch.arange(width, device=device) < size) & values.isfinite()
         for row, place in within.nonzero().tolist():
-            if len(done[row]) < size:
-                parent, value = int(parents[row, place]), float(values[row, place])
-                done[row].append(Hypothesis(tuple(ids[row, parent].tolist()), value, value / beam.lp(length) + penalties[row][parent], True))
+            parent, value = int(parents[row, place]), float(values[row, place])
+            done[row].append(Hypothesis(tuple(ids[row, parent].tolist()), value, value / beam.lp(length) + penalties[row][parent], True))
         keep = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :size]  # those that go on, in their order
         log_p = values.gather(1, keep).masked_fill(ends.gather(1, keep), -torch.inf)
         parents, symbols = parents.gather(1, keep), symbols.gather(1, keep)
@@ -130,7 +129,7 @@ def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps:
 
 def _settled(beam: Beam, done: list[Hypothesis], best: float, max_steps: int) -> bool:
     """Whether nothing that goes on can come among the best: log P only falls, lp is largest at max_steps, cp is at most 0."""
-    if best == -math.inf or len(done) >= beam.size:
+    if best == -math.inf:
         return True
     if len(done) < beam.num_best:
         return False
@@ -138,11 +137,9 @@ def _settled(beam: Beam, done: list[Hypothesis], best: float, max_steps: int) ->
 
 
 def _unfinished(beam: Beam, done: list[list[Hypothesis]], ids: Tensor, log_p: Tensor, penalties: list[list[float]]) -> None:
-    """Let what has not ended compete as it is, in the rows that have not found all they look for."""
+    """Let what has not ended compete as it is."""
     length = ids.shape[-1]
     for row, values in enumerate(log_p.tolist()):
-        if len(done[row]) >= beam.size:
-            continue
         for place, value in enumerate(values):
             if value > -math.inf:
                 done[row].append(Hypothesis(tuple(ids[row, place].tolist()), value, value / beam.lp(length) + penalties[row][place], False))

@@ -72,7 +72,7 @@ def test_a_beam_of_one_is_greedy_search(row: int) -> None:
             break
         expected.append(symbol)
         scores, state = model(torch.tensor([symbol]), state)
-    for found in (greedy(model, *start(row), 12, END)[0], beam_search(model, *start(row), Beam(1, length_penalty=1.0), 12, END)[0][0]):
+    for found in (greedy(model, *start(row), 12, END)[0], beam_search(model, *start(row), Beam(1), 12, END)[0][0]):
         assert found.ids == tuple(expected)
         assert found.ended == (len(expected) < 12)
 
@@ -89,6 +89,16 @@ def test_a_wider_beam_finds_nothing_less_likely_here() -> None:
     best = [beam_search(model, *start(2), Beam(size), 8, END)[0][0].log_probability for size in (1, 4, 64)]
     assert best[0] <= best[2]
     assert best[1] <= best[2]
+
+
+def test_poor_hypotheses_that_end_early_do_not_stop_a_better_one_that_goes_on() -> None:
+    """Symbol 1 is right three times, then the end; the end is always the second best."""
+    log_p = torch.tensor([[0.02, 0.96, 0.01, 0.01]] * 3 + [[0.97, 0.01, 0.01, 0.01]] * 9).log()
+
+    def step(ids: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return log_p[state["read"] + 1], {"read": state["read"] + 1}
+
+    assert ids_of(beam_search(step, log_p[:1], {"read": torch.zeros(1, dtype=torch.long)}, Beam(2), 9, END)) == [[(1, 1, 1)]]
 
 
 def test_a_beam_larger_than_the_vocabulary_is_filled_as_hypotheses_appear() -> None:
