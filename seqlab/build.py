@@ -12,6 +12,7 @@ from seqlab.frontends import Frontend
 from seqlab.heads import CRFHead, TiedHead
 from seqlab.model import SequenceModel
 from seqlab.registry import load_plugin_file
+from seqlab.seq2seq import Decoder
 from seqlab.tasks import Task
 
 
@@ -38,6 +39,8 @@ def build_model(config: Any, spec: DataSpec) -> SequenceModel:
     encoder = instantiate(config.encoder)(input_size=frontend.output_size)
     sizes = {"horizon": spec.horizon} if spec.targets == "horizon" else {}
     make_head = instantiate(config.head)
+    if make_head.func is Decoder:
+        return SequenceModel(frontend, encoder, make_head(vocabulary_size=spec.output_size, encoder=encoder))
     return SequenceModel(
         frontend, encoder, make_head(input_size=encoder.output_size, output_size=spec.output_size, **sizes, **parts_of_head(make_head.func, frontend, spec))
     )

@@ -7,6 +7,17 @@ from seqlab.tasks.classification import SequenceClassification
 from seqlab.tasks.forecasting import Forecasting
 from seqlab.tasks.language_modelling import LanguageModelling
 from seqlab.tasks.regression import SequenceRegression
+from seqlab.tasks.sequence_to_sequence import SequenceToSequence
 from seqlab.tasks.step_labelling import StepLabelling
 
-__all__ = ["AnomalyDetection", "BitLabelling", "Forecasting", "LanguageModelling", "SequenceClassification", "SequenceRegression", "StepLabelling", "Task"]
+__all__ = [
+    "AnomalyDetection",
+    "BitLabelling",
+    "Forecasting",
+    "LanguageModelling",
+    "SequenceClassification",
+    "SequenceRegression",
+    "SequenceToSequence",
+    "StepLabelling",
+    "Task",
+]

@@ -1,0 +1,79 @@
+"""Reverse a string: the smallest task that needs one sequence to be written from another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
+
+MARKS = ("<pad>", "<s>", "</s>")  # ids 0, 1 and 2 of the targets
+
+
+class Reverse(SequenceDataModule):
+    """Strings of 1 to max_length random symbols, and the same backwards; the test's go up to test_max_length.
+
+    Inputs and targets number the symbols alike: padding 0, start 1, end 2, then the letters. A target ends with the end.
+    """
+
+    def __init__(
+        self,
+        num_symbols: int = 26,
+        max_length: int = 20,
+        test_min_length: int = 1,
+        test_max_length: int = 20,
+        num_train: int = 20_000,
+        num_val: int = 500,
+        num_test: int = 1_000,
+        batch_size: int = 64,
+        eval_batch_size: int = 250,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        if not 2 <= num_symbols <= 26:
+            raise ValueError(f"num_symbols is {num_symbols}; expected 2 to 26 letters.")
+        if not (max_length >= 1 and 1 <= test_min_length <= test_max_length):
+            raise ValueError(f"max_length is {max_length}, the test has {test_min_length} to {test_max_length}; expected 1 <= shortest <= longest.")
+        self.num_symbols = num_symbols
+        self.lengths = {"train": (1, max_length), "val": (1, max_length), "test": (test_min_length, test_max_length)}
+        self.sizes = {"train": num_train, "val": num_val, "test": num_test}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbol of each id."""
+        return (*MARKS, *(chr(ord("a") + letter) for letter in range(self.num_symbols)))
+
+    @property
+    def spec(self) -> DataSpec:
+        size = len(self.symbols)
+        return DataSpec(inputs="tokens", input_size=size, targets="symbols", output_size=size, labels=self.symbols)
+
+    def setup(self, stage: str | None = None) -> None:
+        for number, (split, size) in enumerate(self.sizes.items()):
+            generator = torch.Generator().manual_seed(3 * self.seed + number)
+            low, high = self.lengths[split]
+            lengths = torch.randint(low, high + 1, (size,), generator=generator).tolist()
+            strings = [torch.randint(len(MARKS), len(self.symbols), (length,), generator=generator) for length in lengths]
+            self.splits[split] = ExampleSplit([Example(string, torch.cat([string.flip(0), torch.tensor([2])])) for string in strings])
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        return pad_pairs(examples)
+
+    def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
+        batch = pad_pairs([self.splits["test"][row] for row in range(min(5, self.sizes["test"]))])
+        return [f"{self.text(source)} -> {self.text(written)}" for source, written in zip(batch.inputs, predict(batch), strict=True)]
+
+    def text(self, ids: Tensor) -> str:
+        """ids (U,) -> the letters; the marks leave no trace."""
+        return "".join(self.symbols[index] for index in ids.tolist() if index >= len(MARKS))
+
+
+def pad_pairs(examples: Sequence[Example]) -> Batch:
+    """Sources and targets of different length -> one batch, zero past each end; `lengths` are those of the sources."""
+    lengths = torch.tensor([len(example.inputs) for example in examples])
+    inputs = torch.nn.utils.rnn.pad_sequence([example.inputs for example in examples], batch_first=True)
+    targets = torch.nn.utils.rnn.pad_sequence([example.targets for example in examples], batch_first=True)
+    return Batch(inputs, targets, None if bool((lengths == lengths[0]).all()) else lengths)

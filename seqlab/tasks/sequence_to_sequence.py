@@ -1,0 +1,101 @@
+"""A sequence written from another. Dimension key: B batch, S source length, U target symbols, V vocabulary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from seqlab.cells.base import State
+from seqlab.data.base import Batch
+from seqlab.data.checks import check_axes
+from seqlab.executors import lengths_to_mask
+from seqlab.metrics.written import WrittenMetrics
+from seqlab.search import Beam, beam_search
+from seqlab.seq2seq import Decoder, TeacherForcing
+from seqlab.tasks.base import Outcome, Task
+
+PADDING, START, END = 0, 1, 2  # the ids that every vocabulary of targets begins with
+
+
+class SequenceToSequence(Task):
+    """Cross-entropy of each symbol of the target given those before it and the source, mean over all symbols, END among them.
+
+    The head is a Decoder. label_smoothing: the share of probability that is spread over the vocabulary (C. Szegedy et al.,
+    2016), in training alone, so that losses of validation compare. Validation and test write with `beam`, up to
+    max_ratio · (longest source of the batch) + max_extra symbols.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        label_smoothing: float = 0.0,
+        teacher_forcing: TeacherForcing | None = None,
+        beam: Beam | None = None,
+        max_ratio: float = 1.5,
+        max_extra: int = 10,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if not isinstance(self.model.head, Decoder):
+            raise ValueError(f"the head is a {type(self.model.head).__name__}, which writes no sequence; expected a Decoder. Choose head=decoder.")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; expected a share in [0, 1).")
+        if max_ratio < 0 or max_extra < 1:
+            raise ValueError(f"max_ratio is {max_ratio} and max_extra {max_extra}; expected at least 0 and 1.")
+        self.label_smoothing = label_smoothing
+        self.teacher_forcing = teacher_forcing or TeacherForcing()
+        self.beam = beam or Beam(size=1, never=(PADDING, START))
+        self.max_ratio = max_ratio
+        self.max_extra = max_extra
+
+    @property
+    def decoder(self) -> Decoder:
+        """The model's head."""
+        assert isinstance(self.model.head, Decoder)
+        return self.model.head
+
+    def make_metrics(self) -> MetricCollection:
+        return MetricCollection([WrittenMetrics()])
+
+    def begin(self, batch: Batch) -> State:
+        """The decoder's state before the first symbol."""
+        y, lengths, final = self.model.encode(batch.inputs, batch.lengths)
+        return self.decoder.start(y, None if lengths is None else lengths_to_mask(lengths, y.shape[1]), final)
+
+    def outcome(self, batch: Batch) -> Outcome:
+        """The Outcome's predictions (B, U') are ids up to END and then zeros, none in training; its targets (B, U) the same."""
+        check_axes("targets", batch.targets, "batch, time", "Choose a data set whose targets are sequences, or another task.")
+        state = self.begin(batch)
+        forcing = self.teacher_forcing.probability(self.global_step) if self.training else 1.0
+        scores, _ = self.decoder(shifted(batch.targets), state, forcing)
+        smoothing = self.label_smoothing if self.training else 0.0
+        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=PADDING, label_smoothing=smoothing)
+        count = int((batch.targets != PADDING).sum())
+        targets = torch.where(batch.targets == END, PADDING, batch.targets)
+        return Outcome(loss, count, batch.targets[:, :0] if self.training else self.write(batch, state), targets)
+
+    @torch.no_grad()
+    def write(self, batch: Batch, state: State | None = None) -> Tensor:
+        """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""
+        state = self.begin(batch) if state is None else state
+        longest = int(self.max_ratio * batch.inputs.shape[1]) + self.max_extra
+        start = torch.full((len(batch.inputs),), START, device=batch.inputs.device)
+        found = beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
+        rows = [torch.tensor(row[0].ids, dtype=torch.long, device=start.device) for row in found]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    @torch.no_grad()
+    def attention(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What is written, ids (B, U), and where each symbol looked: weights (B, U, S), None without attention."""
+        written = self.write(batch)
+        if not written.shape[1]:
+            return written, None
+        return written, self.decoder(shifted(written), self.begin(batch))[1]
+
+
+def shifted(targets: Tensor) -> Tensor:
+    """targets (B, U) -> what the decoder reads: START, then all but the last."""
+    return torch.cat([torch.full_like(targets[:, :1], START), targets[:, :-1]], 1)
