@@ -58,22 +58,23 @@ def predict(
         raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
     directory, source, target = Path(run).expanduser(), Path(input).expanduser(), Path(output).expanduser()
     check_files(source, target, overwrite)
-    picture = target.with_suffix(PICTURE)
-    if picture.exists() and not overwrite:
-        raise ValueError(f"{picture}, where a picture of the answers would go, exists already. Give another output=FILE, or overwrite=true.")
     config = read_config(directory)
     check_targets(config, ("data",), directory / run_directory.CONFIG)
     task = load_run(directory, checkpoint, plugins).task
     data = instantiate(config.data)
     if not isinstance(data, SequenceDataModule):
         raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Restore {directory / run_directory.CONFIG}.")
+    picture = target.with_suffix(PICTURE)
+    draws = picture != target and type(data).draw_answers is not SequenceDataModule.draw_answers
+    if draws and picture.exists() and not overwrite:
+        raise ValueError(f"{picture}, where a picture of the answers would go, exists already. Give another output=FILE, or overwrite=true.")
     data.restore(directory)
     rows = data.read_new(source)
     if all(row is None for row in rows):
         raise ValueError(f"{source} holds nothing to answer: {len(rows)} rows, all blank; expected at least one that is not.")
     answers = answer_rows(task, data, rows, batch_size, progress)
     run_directory.replace(target, lambda partial: data.write_answers(rows, answers, partial))
-    drawn = target.suffix != PICTURE and data.draw_answers(rows, answers, picture)
+    drawn = draws and data.draw_answers(rows, answers, picture)
     blank = sum(row is None for row in rows)
     return Predicted(len(rows) - blank, blank, target, picture if drawn else None)
 

@@ -61,7 +61,10 @@ class TableText(TextClasses):
 
     def read_new(self, file: Path) -> list[Example | None]:
         self.new = read_text_table(file, self.encoding, self.quotes)
-        self.new.check_column(self.text, "data.text")
+        if self.text not in self.new.columns:
+            raise ValueError(
+                f"{file} has no column {self.text!r}, but {', '.join(self.new.columns)}; expected the texts in it, as the run was trained on. Rename theirs."
+            )
         return [None if row is None else self.new_example(row[self.text]) for row in self.new.rows]
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:

@@ -48,7 +48,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"text file {path} cannot be read: {error.strerror}. Give an existing file with data.path=FILE.") from error
+        raise ValueError(f"text file {path} cannot be read: {error.strerror}. Give the path of an existing file.") from error
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
@@ -66,7 +66,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         ) from error
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
-        raise ValueError(f"text file {path} holds no text ({len(data)} bytes). Give another with data.path=FILE.")
+        raise ValueError(f"text file {path} holds no text ({len(data)} bytes). Give another file.")
     if "\0" in text:
         raise ValueError(
             f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: a zero byte; expected text. Give a text file, or its data.encoding=NAME."

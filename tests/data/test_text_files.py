@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, content: bytes, column: str
 
 
 def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none\.txt cannot be read: No such file.*data\.path=FILE"):
+    with pytest.raises(ValueError, match=r"none\.txt cannot be read: No such file.*Give the path of an existing file"):
         read_documents(tmp_path / "none.txt")
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
         read_documents(tmp_path)

@@ -116,6 +116,9 @@ def test_a_forecast_goes_on_from_the_last_row(series: Path, tmp_path: Path) -> N
         rows = list(csv.DictReader(file))
     assert [row["date"] for row in rows] == ["2026-01-02 16:00:00", "2026-01-02 17:00:00", "2026-01-02 18:00:00"]
     assert list(rows[0]) == ["date", *(f"{name}{part}" for name in ("load", "heat") for part in ("", " lower", " upper"))]
+    (tmp_path / "out.csv").unlink()
+    with pytest.raises(ValueError, match=r"out\.png, where a picture of the answers would go, exists already"):
+        predict(series, tmp_path / "new.csv", tmp_path / "out.csv")
     assert abs(float(rows[0]["heat"])) > 2  # in the units of the table, not in standard deviations, whatever the model has learned
 
 
@@ -141,7 +144,6 @@ def test_a_language_model_continues_each_line(tmp_path: Path) -> None:
         (lambda new, out: {"output": new}, "is the input; expected another file"),
         (lambda new, out: {"output": new.parent / "no" / "out.txt"}, "is no folder"),
         (lambda new, out: out.write_text("mine") and {}, "exists already. Give another output=FILE, or overwrite=true."),
-        (lambda new, out: out.with_suffix(".png").write_text("mine") and {}, "out.png, where a picture of the answers would go, exists already."),
         (lambda new, out: new.write_text("\n \n") and {}, "holds no text"),
         (lambda new, out: new.write_bytes(b"good\nb\xe9d\n") and {}, "line 2"),
         (lambda new, out: {"batch_size": 0}, "batch_size is 0; expected at least 1."),
