@@ -260,7 +260,7 @@ class TimeSeries(SequenceDataModule):
         columns = [table.names.index(name) for name in (*scale.series, *scale.covariates)]
         values = torch.tensor(table.numbers(columns), dtype=torch.float64)
         self._say_what_is_missing(values, [table.names[column] for column in columns], table)
-        return table, self._inputs((values - torch.tensor(scale.offset)) / torch.tensor(scale.deviation), table)
+        return table, self._inputs((values - exact(scale.offset)) / exact(scale.deviation), table)
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV with a row for each step of the horizon: its date, and of each series the forecast and the ends of its band."""
@@ -275,7 +275,7 @@ class TimeSeries(SequenceDataModule):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             for step, date in enumerate(dates):
-                writer.writerow([date, *(f"{column[step]:.7g}" for column in columns)])
+                writer.writerow([date, *(f"{column[step]:.12g}" for column in columns)])
 
     def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
         """The end of the table and what follows it, with the band where the loss learns one."""
@@ -290,8 +290,8 @@ class TimeSeries(SequenceDataModule):
         """What `Task.answer` gave for the rows of `read_new` -> the dates, or 1, 2, …, and {part: (H, V)} in the units of the table."""
         scale = self._known_scale
         given = [answer for answer in answers if answer is not None]
-        offset, deviation = torch.tensor(scale.offset)[: len(scale.series)], torch.tensor(scale.deviation)[: len(scale.series)]
-        parts = {name: torch.cat([torch.tensor(answer[name]) for answer in given], 1) * deviation + offset for name in given[0]}
+        offset, deviation = exact(scale.offset)[: len(scale.series)], exact(scale.deviation)[: len(scale.series)]
+        parts = {name: torch.cat([exact(answer[name]) for answer in given], 1) * deviation + offset for name in given[0]}
         return self._dates_after(self.horizon), parts
 
     def _dates_after(self, steps: int) -> list[str]:
@@ -306,3 +306,8 @@ class TimeSeries(SequenceDataModule):
 
     def _written(self, date: datetime) -> str:
         return date.strftime(self.date_format) if self.date_format else date.isoformat(sep=" ")
+
+
+def exact(values: Sequence[Any]) -> Tensor:
+    """Numbers in float64: a series may be far from 0 beside its deviation."""
+    return torch.tensor(values, dtype=torch.float64)

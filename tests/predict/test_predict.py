@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 
 from seqlab.cli import main
 from seqlab.config import config_folder
+from seqlab.data.time_series import Scale, TimeSeries
 from seqlab.predict import continue_text, predict
 from seqlab.runs import load_run, read_config
 from seqlab.train import train
@@ -210,3 +211,15 @@ def test_options_of_the_other_kind_of_run(reviews: Path, tmp_path: Path, capsys:
     assert "overwrite is 'perhaps'; expected true or false." in capsys.readouterr().err
     assert main(["predict", *files, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"answered": 1, "blank": 0, "output": str(tmp_path / "out.txt"), "picture": None}
+
+
+def test_a_series_far_from_zero_keeps_its_digits(tmp_path: Path) -> None:
+    """1e9 + 0.25 lies between two numbers of float32, which are 64 apart there."""
+    data = TimeSeries(window=3, horizon=1)
+    data.scale = Scale(None, ["level"], [], [1e9 + 0.25], [0.5])
+    (tmp_path / "new.csv").write_text("level\n1000000000.25\n1000000000.75\n1000000001.25\n")
+    (row,) = data.read_new(tmp_path / "new.csv")
+    assert row is not None
+    assert row.inputs[:, 0].tolist() == [0, 1, 2]
+    data.write_answers([row], [{"forecast": [[3.0]]}], tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "step,level\n1,1000000001.75\n"
