@@ -66,7 +66,7 @@ def read_runs(folders: Iterable[str | Path]) -> list[Run]:
 
 def _run_directories(folder: Path) -> Iterator[Path]:
     """Folders with the config of a run, or with the error of one that could not start; nothing below a run is another."""
-    for place, below, files in os.walk(folder, followlinks=True):
+    for place, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
         if run_directory.CONFIG in files or TRACEBACK in files or run_directory.SUMMARY in files:
             below.clear()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from seqlab import run_directory
 from seqlab.registry import unknown
 from seqlab.report.collect import Run
 from seqlab.report.statistics import bootstrap_interval
@@ -62,7 +63,7 @@ class Row:
 
 @dataclass
 class Report:
-    """Rows, sorted by data and then by the metric, best first; and (run, why) for each run that is in none of them."""
+    """Rows, sorted by data and then by the metric, best first where that is known; and (run, why) for each run that is in none of them."""
 
     rows: list[Row]
     left_out: list[tuple[Run, str]] = field(default_factory=list)
@@ -81,7 +82,10 @@ def make_report(runs: Sequence[Run], metric: str | None = None) -> Report:
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             left_out.append((run, f"{name} is {value}" if name in run.summary["metrics"] else f"has no {name}"))
             continue
-        seed = run.config.get("seed", 0)
+        seed = run.config.get("seed")
+        if not isinstance(seed, int):
+            left_out.append((run, f"its seed is {seed}; expected a whole number"))
+            continue
         points = groups.setdefault((json.dumps(flatten(run.config), sort_keys=True), name), {})
         if seed in points:
             earlier, later = sorted((points[seed], (value, run)), key=lambda point: (written(point[1]), str(point[1].directory)))
@@ -114,7 +118,7 @@ def default_metric(run: Run) -> str:
 
 def written(run: Run) -> float:
     """When the run's summary was written."""
-    return (run.directory / "summary.json").stat().st_mtime
+    return (run.directory / run_directory.SUMMARY).stat().st_mtime
 
 
 def flatten(config: Mapping[str, Any]) -> Flat:
@@ -178,9 +182,16 @@ def _named(groups: Mapping[tuple[str, str], dict[int, tuple[float, Run]]]) -> li
             settings[i] = " ".join(words)
     rows = []
     for i, (metric, points, run) in enumerate(kinds):
-        mode = str(run.config.get("mode", "")) if metric.partition("/")[2] == str(run.config.get("monitor", "")).partition("/")[2] else ""
-        rows.append(Row(cells[i], data[i], settings[i], metric, mode, dict(sorted(points.items()))))
-    return sorted(rows, key=lambda row: (row.data, row.metric, -row.mean if row.mode == "max" else row.mean, row.name))
+        rows.append(Row(cells[i], data[i], settings[i], metric, mode_of(metric, run.config), dict(sorted(points.items()))))
+    return sorted(rows, key=lambda row: (row.data, row.metric, {"min": row.mean, "max": -row.mean}.get(row.mode, 0.0), row.name))
+
+
+def mode_of(metric: str, config: Mapping[str, Any]) -> str:
+    """Which values are better: of a loss the low ones, of what the run monitors those that its config says."""
+    if metric.endswith("loss"):
+        return "min"
+    monitored = str(config.get("monitor", "")).partition("/")[2]
+    return str(config.get("mode", "")) if metric.partition("/")[2] == monitored else ""
 
 
 def _alike(names: Sequence[Any]) -> list[list[int]]:

@@ -119,6 +119,16 @@ def test_metrics_of_different_tasks_are_rows_of_their_own(tmp_path: Path) -> Non
     assert [why for _, why in report.left_out] == ["has no test/accuracy"]
 
 
+def test_the_best_is_first_where_it_is_known_which_that_is(tmp_path: Path) -> None:
+    for cell, accuracy, loss in (("lstm", 0.9, 0.3), ("gru", 0.8, 0.2), ("rnn", 0.7, 0.1)):
+        summary = make_run(tmp_path / cell, cell) / "summary.json"
+        content = json.loads(summary.read_text())
+        content["metrics"] |= {"test/accuracy": accuracy, "test/loss": loss, "test/f1": loss}
+        summary.write_text(json.dumps(content))
+    order = {metric: [row.cell for row in report_of(tmp_path, metric=metric).rows] for metric in ("test/accuracy", "test/loss", "test/f1")}
+    assert order == {"test/accuracy": ["lstm", "gru", "rnn"], "test/loss": ["rnn", "gru", "lstm"], "test/f1": ["gru", "lstm", "rnn"]}
+
+
 def test_pairs_are_tested_from_five_on(sweep: Path) -> None:
     rows = report_of(sweep).rows
     (five,) = compare(rows, "gru", "lstm")
