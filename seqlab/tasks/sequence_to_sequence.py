@@ -87,6 +87,10 @@ class SequenceToSequence(Task):
         rows = [torch.tensor(row[0].ids, dtype=torch.long, device=start.device) for row in found]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
+    def answer(self, batch: Batch) -> list[dict[str, Any]]:
+        """symbols: what is written for each row, by the names of the classes."""
+        return [{"symbols": [self.labels[index] for index in row if index != PADDING]} for row in self.write(batch).tolist()]
+
     @torch.no_grad()
     def attention(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What is written, ids (B, U), and where each symbol looked: weights (B, U, S), None without attention."""

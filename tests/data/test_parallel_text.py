@@ -1,0 +1,91 @@
+"""Pairs are read as they stand, in every kind of file; what is wrong names file and line; a run restores how text is cut."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqlab.data.parallel_text import ParallelText, read_pairs
+
+ENGLISH, GERMAN = "a dog runs .\na cat sleeps .\n\ntwo dogs", "ein Hund rennt .\neine Katze schläft .\n\nzwei Hunde"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    with gzip.open(tmp_path / "t.en.gz", "wt", encoding="utf-8") as file:
+        file.write(ENGLISH)
+    (tmp_path / "t.de").write_text(GERMAN, encoding="utf-8")
+    return tmp_path / "t.en.gz", tmp_path / "t.de"
+
+
+def build(files: tuple[Path, Path], **options) -> ParallelText:
+    pair = [str(file) for file in files]
+    data = ParallelText(pair, pair, pair, **{"num_merges": 10, **options})
+    data.setup()
+    return data
+
+
+def test_two_files_and_a_table_hold_the_same_pairs(files: tuple[Path, Path], tmp_path: Path) -> None:
+    expected = [("a dog runs .", "ein Hund rennt ."), ("a cat sleeps .", "eine Katze schläft ."), ("two dogs", "zwei Hunde")]
+    assert read_pairs([str(file) for file in files]) == expected
+    table = tmp_path / "t.tsv"
+    table.write_text("".join(f"{left}\t{right}\tmore\n" for left, right in expected), encoding="utf-8")
+    assert read_pairs(str(table)) == expected
+
+
+@pytest.mark.parametrize("unit", ["bpe", "words", "characters"])
+def test_a_batch_holds_both_sides(files: tuple[Path, Path], unit: str) -> None:
+    data = build(files, unit=unit, batch_size=3)
+    (batch,) = data.val_dataloader()
+    source, target = data.sides
+    assert [source.decode(row) for row in batch.inputs.tolist()] == ["a dog runs .", "a cat sleeps .", "two dogs"]
+    assert [target.decode(row) for row in batch.targets.tolist()] == ["ein Hund rennt .", "eine Katze schläft .", "zwei Hunde"]
+    assert batch.lengths.tolist() == [(row != 0).sum() for row in batch.inputs]
+    assert all(row[row != 0][-1] == 2 for row in batch.targets)
+    assert data.spec.output_size == len(data.spec.labels) > batch.targets.max()
+
+
+def test_a_run_reads_new_text_and_writes_line_for_line(files: tuple[Path, Path], tmp_path: Path) -> None:
+    data = build(files)
+    for name, text in data.records().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    fresh = ParallelText("no", "no", "no")
+    fresh.restore(tmp_path)
+    assert fresh.spec == data.spec
+    new = tmp_path / "new.txt"
+    new.write_text("two cats\n\na ☃\n", encoding="utf-8")
+    rows = fresh.read_new(new)
+    assert rows[1] is None
+    assert torch.equal(rows[0].inputs, data.sides[0].encode("two cats"))
+    assert 3 in rows[2].inputs.tolist()  # unknown
+    fresh.write_answers(rows, [{"symbols": ["▁zwei", "▁Kat", "zen"]}, None, {"symbols": []}], tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "zwei Katzen\n\n\n"
+
+
+def test_long_training_pairs_are_left_out_and_counted(files: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", logger="seqlab"):
+        data = build(files, unit="words", max_length=3)
+    assert (len(data.splits["train"]), len(data.splits["test"])) == (1, 3)
+    assert "2 of 3 training pairs are longer than data.max_length=3" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "message"),
+    [
+        ("a\nb\nc", "x\ny", r"has 3 lines and .*right.txt has 2.*line 3 of .*left.txt"),
+        ("a\nb", "x\n ", r"right\.txt, line 2: the target is blank"),
+        ("\nb", "x\ny", r"left\.txt, line 1: the source is blank"),
+        ("a\tx\nb y", None, r"left\.txt, line 2 has no tab: 'b y'"),
+        ("a\t\n", None, r"left\.txt, line 1: the target is blank"),
+    ],
+)
+def test_what_is_wrong_names_file_and_line(tmp_path: Path, left: str, right: str | None, message: str) -> None:
+    files = [tmp_path / "left.txt", tmp_path / "right.txt"]
+    files[0].write_text(left)
+    if right is not None:
+        files[1].write_text(right)
+    with pytest.raises(ValueError, match=message):
+        read_pairs(str(files[0]) if right is None else [str(file) for file in files])
