@@ -14,6 +14,7 @@ from seqlab.heads import CRFHead, PooledHead
 from seqlab.layers import Bidirectional, Layer
 from seqlab.model import SequenceModel
 from seqlab.runs import load_run
+from seqlab.seq2seq import Decoder
 
 
 class Stepper:
@@ -91,6 +92,8 @@ def why_not_streamed(model: SequenceModel) -> str:
     for part in (model.frontend, model.encoder):
         if not part.output_lengths(lengths).equal(lengths):
             return f"its {type(part).__name__} makes one step of several. Train one that keeps the steps."
+    if isinstance(model.head, Decoder):
+        return "it writes a sequence from another, which it must have read to its end. `seqlab predict` does that."
     if isinstance(model.head, CRFHead):
         return "its head is a CRF, which chooses the tags of a row when the row has ended. Train one with head=steps."
     if pools(model, but="last"):

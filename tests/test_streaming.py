@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import seqlab
+from seqlab.export.formats import export
 from seqlab.runs import load_run
 from tests.feature_runs import make_feature_run
 from tests.text_runs import make_run
@@ -95,6 +96,15 @@ def test_what_must_see_the_future_is_refused(overrides: list[str], message: str,
     run = make_feature_run(tmp_path / "run", *overrides)
     with pytest.raises(ValueError, match=f"this run cannot be streamed: {message}"):
         seqlab.stream(run)
+
+
+def test_a_model_that_writes_a_sequence_from_another_is_refused(tmp_path: Path) -> None:
+    small = ["experiment=reverse", "~callbacks.attention", "encoder.bidirectional=false", "data.num_train=8", "data.num_val=8", "data.num_test=8"]
+    run = make_feature_run(tmp_path / "run", small=small)
+    with pytest.raises(ValueError, match="it writes a sequence from another"):
+        seqlab.stream(run)
+    with pytest.raises(ValueError, match="which no graph of one call holds"):
+        export(run, "torch_export", tmp_path / "model.pt2")
 
 
 def test_wrong_inputs(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from seqlab.heads import CRFHead
 from seqlab.model import SequenceModel
 from seqlab.registry import unknown
 from seqlab.runs import load_run
+from seqlab.seq2seq import Decoder
 
 ABOUT = "seqlab"  # the key under which each format keeps what the file says of itself
 ABOUT_FILE = "seqlab.json"  # the same, in the archive of torch.export
@@ -163,6 +164,8 @@ def trace(model: SequenceModel, spec: DataSpec) -> torch.export.ExportedProgram:
         raise ValueError(
             "the model reads words with their spelling, whose number of characters decides what is computed; no graph holds that. Use format=safetensors."
         )
+    if isinstance(model.head, Decoder):
+        raise ValueError("the model writes a sequence from another by a search, which no graph of one call holds. Use format=safetensors.")
     from torch._dynamo.exc import UserError
 
     batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
