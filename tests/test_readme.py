@@ -78,12 +78,12 @@ def training_commands():
 @pytest.mark.parametrize("command", list(training_commands()))
 def test_training_commands(command, workplace, capsys):
     words = [word if word != "data.path=FILE.csv" else f"data.path={workplace / 'FILE.csv'}" for word in shlex.split(command)[1:]]
-    quick = [] if any(word.startswith("debug=") for word in words) else ["debug=fast"]
+    quick = [] if any(word.startswith("debug=") for word in words) else ["debug=fast", "executor=loop"]  # compiling would take longest by far
     assert main([*words, *quick]) == 0
 
 
 def test_commands_on_a_run(workplace, capsys):
-    assert main(["train", "experiment=char_lm", "data.path=FILE", "debug=fast", "hydra.run.dir=DIR"]) == 0
+    assert main(["train", "experiment=char_lm", "data.path=FILE", "debug=fast", "executor=loop", "hydra.run.dir=DIR"]) == 0
     on_a_run = [c for c in COMMANDS if "run=DIR" in c]
     assert {c.split()[1] for c in on_a_run} == {"generate", "evaluate", "predict"}
     for command in on_a_run:
