@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from seqlab import Bidirectional, Layer, Stack
+from seqlab.frontends import Features
 from seqlab.heads import PooledHead
 from seqlab.layers import SequenceModule
 from seqlab.model import SequenceModel
@@ -54,7 +55,7 @@ def test_a_padded_row_is_the_row_alone(name):
 
 
 def test_the_head_pools_over_the_steps_that_are_left():
-    model = SequenceModel(torch.nn.Identity(), PARTS["stack"](), PooledHead(5, 2, "mean").double())
+    model = SequenceModel(Features(3), PARTS["stack"](), PooledHead(5, 2, "mean").double())
     x, lengths = batch(3), torch.tensor(LENGTHS)
     scores, _ = model(x, lengths)
     for row, length in enumerate(LENGTHS):
