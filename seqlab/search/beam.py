@@ -68,19 +68,21 @@ class Beam:
         return scores.double().log_softmax(-1)
 
 
-def greedy(step: Step, scores: Tensor, state: State, max_steps: int, end: int, never: Sequence[int] = ()) -> list[Hypothesis]:
+def greedy(step: Step, scores: Tensor, state: State, max_steps: int | Sequence[int], end: int, never: Sequence[int] = ()) -> list[Hypothesis]:
     """The likeliest symbol at each step, one Hypothesis for each of the B rows."""
     return [best for best, *_ in beam_search(step, scores, state, Beam(1, never=tuple(never)), max_steps, end)]
 
 
 @torch.no_grad()
-def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps: int, end: int) -> list[list[Hypothesis]]:
+def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps: int | Sequence[int], end: int) -> list[list[Hypothesis]]:
     """scores (B, V), state -> up to num_best hypotheses for each row, the best first.
 
-    A row depends on nothing but itself: not on the batch, nor on padding that the model ignores.
+    max_steps: one number, or one for each row. A row depends on nothing but itself: not on the batch, nor on padding that
+    the model ignores.
     """
-    if max_steps < 1:
-        raise ValueError(f"max_steps is {max_steps}; expected at least 1.")
+    limits = [max_steps] * len(scores) if isinstance(max_steps, int) else list(max_steps)
+    if len(limits) != len(scores) or min(limits) < 1:
+        raise ValueError(f"max_steps is {max_steps}; expected at least 1, or as many such numbers as there are rows, {len(scores)}.")
     if beam.coverage_penalty and WEIGHTS not in state:
         raise ValueError(f"coverage_penalty is {beam.coverage_penalty} but the model attends to nothing; expected 0. Choose a decoder with attention.")
     batch, vocabulary = scores.shape
@@ -94,7 +96,7 @@ def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps:
     found = beam.log_probabilities(scores).repeat_interleave(size, 0)
     ids = torch.zeros(batch, size, 0, dtype=torch.long, device=device)
     done: list[list[Hypothesis]] = [[] for _ in range(batch)]
-    for length in range(1, max_steps + 1):
+    for length in range(1, max(limits) + 1):
         candidates = (log_p[..., None] + found.reshape(batch, size, vocabulary)).flatten(1)
         width = min(2 * size, candidates.shape[1])  # enough to go on with `size`, whatever ends
         values, places = candidates.topk(width, dim=1)
@@ -116,10 +118,10 @@ def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps:
         order = (rows * size + parents).flatten()
         state = {name: leaf if name.startswith(SHARED) else leaf[order] for name, leaf in state.items()}
         coverage = None if coverage is None else coverage[order]
-        if all(_settled(beam, done[row], float(log_p[row].max()), max_steps) for row in range(batch)):
-            break
-        if length == max_steps:
-            _unfinished(beam, done, ids, log_p, _penalties(beam, coverage, state, batch))
+        over = [row for row, limit in enumerate(limits) if limit == length]
+        _unfinished(beam, done, over, ids, log_p, _penalties(beam, coverage, state, batch))
+        log_p[over] = -torch.inf
+        if all(_settled(beam, done[row], float(log_p[row].max()), limits[row]) for row in range(batch)):
             break
         scores, state = step(symbols.flatten(), state)
         coverage = _coverage(state, coverage)
@@ -136,11 +138,11 @@ def _settled(beam: Beam, done: list[Hypothesis], best: float, max_steps: int) ->
     return best / beam.lp(max_steps) <= sorted((h.score for h in done), reverse=True)[beam.num_best - 1]
 
 
-def _unfinished(beam: Beam, done: list[list[Hypothesis]], ids: Tensor, log_p: Tensor, penalties: list[list[float]]) -> None:
-    """Let what has not ended compete as it is."""
+def _unfinished(beam: Beam, done: list[list[Hypothesis]], rows: Sequence[int], ids: Tensor, log_p: Tensor, penalties: list[list[float]]) -> None:
+    """Let what has not ended compete as it is, in the rows whose steps are over."""
     length = ids.shape[-1]
-    for row, values in enumerate(log_p.tolist()):
-        for place, value in enumerate(values):
+    for row in rows:
+        for place, value in enumerate(log_p[row].tolist()):
             if value > -math.inf:
                 done[row].append(Hypothesis(tuple(ids[row, place].tolist()), value, value / beam.lp(length) + penalties[row][place], False))
 

@@ -25,7 +25,7 @@ class SequenceToSequence(Task):
 
     The head is a Decoder. label_smoothing: the share of probability that is spread over the vocabulary (C. Szegedy et al.,
     2016), in training alone, so that losses of validation compare. Validation and test write with `beam`, up to
-    max_ratio · (longest source of the batch) + max_extra symbols.
+    max_ratio · (length of the source) + max_extra symbols.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class SequenceToSequence(Task):
     def write(self, batch: Batch, state: State | None = None) -> Tensor:
         """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""
         state = self.begin(batch) if state is None else state
-        longest = int(self.max_ratio * batch.inputs.shape[1]) + self.max_extra
+        sources = [batch.inputs.shape[1]] * len(batch.inputs) if batch.lengths is None else batch.lengths.tolist()
+        longest = [int(self.max_ratio * length) + self.max_extra for length in sources]
         start = torch.full((len(batch.inputs),), START, device=batch.inputs.device)
         found = beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
         rows = [torch.tensor(row[0].ids, dtype=torch.long, device=start.device) for row in found]

@@ -83,6 +83,9 @@ def test_batched_equals_one_by_one(size: int) -> None:
     rows = range(1, 8)
     together = ids_of(beam_search(model, *start(*rows), beam, 8, END))
     assert together == [ids_of(beam_search(model, *start(row), beam, 8, END))[0] for row in rows]
+    limited = ids_of(beam_search(model, *start(*rows), beam, [*rows], END))
+    assert limited == [ids_of(beam_search(model, *start(row), beam, row, END))[0] for row in rows]
+    assert limited != together
 
 
 def test_a_wider_beam_finds_nothing_less_likely_here() -> None:
