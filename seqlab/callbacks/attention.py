@@ -38,7 +38,8 @@ class AttentionPicture(L.Callback):
         if weights is None:  # a decoder without attention
             return
         data, labels = getattr(trainer, "datamodule", None), pl_module.labels
-        sources = getattr(data, "source_symbols", labels)
+        # without the data module, as in debug=overfit, nothing names the source's symbols but their numbers
+        sources = [str(i) for i in range(int(self.batch.inputs.max()) + 1)] if data is None else getattr(data, "source_symbols", labels)
         lengths = [self.batch.inputs.shape[1]] * len(written) if self.batch.lengths is None else self.batch.lengths.tolist()
         panels = []
         for row, length in enumerate(lengths):

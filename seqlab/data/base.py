@@ -30,7 +30,8 @@ class DataSpec:
     inputs: "features", (B, T, input_size) floats; "tokens", (B, T) ids below input_size; or "words", (B, T, 1 + L) ids: of
     the word, below input_size, then of its characters, below num_characters, 0 past the word's end.
     targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; "values"
-    (B, output_size), floats; or "horizon" (B, horizon, output_size), floats, the next steps of as many series.
+    (B, output_size), floats; "symbols" (B, U), ids of another sequence, its end among them, 0 past it; or "horizon"
+    (B, horizon, output_size), floats, the next steps of as many series.
     output_size: number of classes, of bits per step, of values, or of series. labels: their names, empty when they have none.
     """
 
