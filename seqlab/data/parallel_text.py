@@ -176,7 +176,8 @@ def read_pairs(files: str | Sequence[str], encoding: str = "utf-8") -> list[tupl
     pairs = []
     for number, row in enumerate(rows, 1):
         if len(row) < 2:
-            raise ValueError(f"{paths[0]}, line {number} has no tab: {lines[0][number - 1][:40]!r}; expected source and target with a tab between. Or give two files.")
+            line = lines[0][number - 1][:40]
+            raise ValueError(f"{paths[0]}, line {number} has no tab: {line!r}; expected source and target with a tab between. Or give two files.")
         left, right = row[0].strip(), row[1].strip()
         if bool(left) != bool(right):
             path = paths[-1] if left else paths[0]
