@@ -61,6 +61,17 @@ def test_the_loop_is_one_operation(program: Path) -> None:
     assert len(read.graph.nodes) < 150, "no step stands there twice"
 
 
+def test_a_head_that_pools_keeps_batch_and_time_free(tmp_path: Path) -> None:
+    run = make_feature_run(tmp_path / "run", "cell=gru", "head=pooled")
+    assert export(run, "torch_export", tmp_path / "model.pt2").difference is not None
+
+
+def test_a_model_without_a_graph_is_refused(tmp_path: Path) -> None:
+    run = make_feature_run(tmp_path / "run", "frontend=segments", "frontend.length=2")
+    with pytest.raises(ValueError, match=r"torch\.export finds no graph of this model with free batch and time"):
+        export(run, "torch_export", tmp_path / "model.pt2")
+
+
 def test_the_file_says_what_a_sequence_starts_from(deep: Path, program: Path) -> None:
     extra = {ABOUT_FILE: ""}
     torch.export.load(program, extra_files=extra)

@@ -175,7 +175,7 @@ def trace(model: SequenceModel, spec: DataSpec) -> torch.export.ExportedProgram:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(Whole(model), (inputs, state), dynamic_shapes=free, strict=False)
-    except (RuntimeError, UserError) as error:
+    except (RuntimeError, AssertionError, UserError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"torch.export finds no graph of this model with free batch and time: {reason} Use format=safetensors.") from error
 

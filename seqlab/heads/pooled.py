@@ -48,12 +48,12 @@ class PooledHead(nn.Module):
     def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """y (B, T, I), lengths (B,) in 1..T -> scores (B, V)."""
         if lengths is None:
-            lengths = torch.full((len(y),), y.shape[1], device=y.device)
+            lengths = torch.full((y.shape[0],), y.shape[1], device=y.device)  # not len(y), which a traced graph would keep as a number
         return self.linear(self.dropout(self._pooled(y, lengths)))
 
     def _pooled(self, y: Tensor, lengths: Tensor) -> Tensor:
         if self.pool == "last":
-            return y[torch.arange(len(y), device=y.device), lengths - 1]
+            return y[torch.arange(y.shape[0], device=y.device), lengths - 1]
         mask = lengths_to_mask(lengths, y.shape[1])[..., None]
         if self.pool == "max":
             return torch.where(mask, y, -torch.inf).amax(1)
