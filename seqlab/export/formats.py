@@ -99,9 +99,8 @@ def to_onnx(model: SequenceModel, spec: DataSpec, about: str, path: Path) -> tup
         raise ValueError(f"format=onnx needs {' and '.join(missing)}, which this Python has not. {INSTALL}")
     program = trace(model, spec)
     leaves = list(model.encoder.initial_state(1))
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)  # it tells of every package that it could translate and that is not there
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the exporter tells of every package that it could translate and that is not there
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -112,8 +111,11 @@ def to_onnx(model: SequenceModel, spec: DataSpec, about: str, path: Path) -> tup
                 output_names=["scores", *(f"next_state.{leaf}" for leaf in leaves)],
                 verbose=False,
             )
+    except RuntimeError as error:  # the base of torch.onnx's own errors
+        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ValueError(f"torch.onnx cannot translate this model: {cause} Use format=torch_export.") from error
     finally:
-        log.setLevel(level)
+        logging.disable(before)
     assert made is not None
     made.model.metadata_props[ABOUT] = about
     made.save(str(path))
