@@ -138,7 +138,7 @@ def to_safetensors(model: SequenceModel, spec: DataSpec, about: str, path: Path)
     """The weights by their names in the model; those that are tied stand there twice."""
     if importlib.util.find_spec("safetensors") is None:
         raise ValueError(f"format=safetensors needs safetensors, which this Python has not. {INSTALL}")
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save_file  # pyright: ignore[reportMissingImports]
 
     weights = {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, path, metadata={"format": "pt", ABOUT: about})
