@@ -129,11 +129,21 @@ def _train(config: DictConfig) -> float | None:
             return check_configured(config)
         return train(config, directory, list(HydraConfig.get().overrides.task))
     except Exception as error:
+        if hint := _hint(list(HydraConfig.get().overrides.task)):
+            error.add_note(hint)
         if not others and (directory / run_directory.CONFIG).exists():
             error.add_note(_keep_traceback(directory / TRACEBACK))
         raise
     finally:
         run_directory.remove_empty(directory)
+
+
+def _hint(overrides: list[str]) -> str:
+    """What to say beside an error when parts were chosen that the default experiment also sets values for; else nothing."""
+    chosen = {override.partition("=")[0] for override in overrides}
+    if "experiment" in chosen or not chosen & {"data", "task", "head", "frontend"}:
+        return ""
+    return "(Without experiment=NAME the default one applies, binary_addition, with values for its own data and model; experiment=none leaves them out.)"
 
 
 def _keep_traceback(file: Path) -> str:
@@ -155,7 +165,9 @@ def _explain_job(error: Exception) -> str:
     if not isinstance(cause, (*EXPECTED, *CONFIG_ERRORS, MisconfigurationException)):
         traceback.print_exception(error)
         return f"{type(cause).__name__}: {explain(error)}"
-    notes = getattr(error, "__notes__", [f"({HOW_TO_SEE})"])
+    notes = getattr(error, "__notes__", [])
+    if not any("traceback" in note for note in notes):
+        notes = [*notes, f"({HOW_TO_SEE})"]
     return " ".join([explain(error), *notes])
 
 

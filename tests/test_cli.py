@@ -220,3 +220,9 @@ def test_help_explains_every_group_and_runs_nothing(workplace):
     lines = explained.partition("What each group decides")[2].partition("Keys of the run")[0].splitlines()[1:]
     assert {line.split()[0] for line in lines if line.strip()} == set(groups())
     assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize(("words", "told"), [(["head=pooled"], True), (["head=pooled", "experiment=binary_addition"], False), (["head.unifrm=1"], False)])
+def test_parts_beside_the_default_experiment_are_told_of_it(words, told, capsys):
+    assert main(["train", *words]) in (1, 2)
+    assert ("experiment=none leaves them out" in capsys.readouterr().err) == told
