@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import fx
 from torch._guards import TracingContext, tracing
 from torch._inductor import exc
 from torch._inductor.compile_fx import compile_fx_inner
+from torch._inductor.cpu_vec_isa import VecISA
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from seqlab.executors.sequence import CannotCompile
@@ -27,6 +30,7 @@ ROWS = {"compile_threads": 1, "fx_graph_cache": True, "cpp_wrapper": False}
 
 def compile_graph(module: fx.GraphModule, mode: FakeTensorMode, settings: dict[str, Any]) -> Compiled:
     """The compiled module, called with one list of tensors and integers; compiled code is cached on disk by Inductor."""
+    remember_probes()
     values = [node.meta["val"] for node in module.graph.find_nodes(op="placeholder")]
     output = module.graph.output_node()
     output.meta["user_visible_output_idxs"] = list(range(len(output.args[0])))  # type: ignore[arg-type]
@@ -37,6 +41,29 @@ def compile_graph(module: fx.GraphModule, mode: FakeTensorMode, settings: dict[s
         except (exc.InductorError, exc.CppCompileError) as error:
             reason = next(iter(str(error).splitlines()), "")
             raise CannotCompile(f"Inductor cannot compile the step: {type(error).__name__}: {reason}.") from error
+
+
+@cache
+def remember_probes() -> None:
+    """Keep on disk, beside each of Inductor's trial libraries, that it loads.
+
+    Inductor (2.13) builds one for each instruction set of the machine and has it loaded by a process of its own, in every
+    process anew: a second before the first step, for an answer that stays the same. Only a yes is kept.
+    """
+    ask = getattr(VecISA, "_probe_load", None)
+    if ask is None:  # a torch that asks in another way; the second is then not saved
+        return
+
+    def probe(self: VecISA, output_path: str) -> bool:
+        known = Path(f"{output_path}.loads")
+        if known.exists():
+            return True
+        loads = ask(self, output_path)
+        if loads:
+            known.touch()
+        return loads
+
+    VecISA._probe_load = probe
 
 
 def wrapper_of(compiled: Any) -> tuple[Callable[[list[Any]], Any], dict[str, Any]]:
