@@ -1,10 +1,14 @@
 """What every test leaves as it found it."""
 
 import logging
+import os
 
 import pytest
 
 from seqlab import registry
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: the workers share the cores, and threads beyond them wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
