@@ -29,6 +29,7 @@ def summarise(trainer: L.Trainer, task: Task, record: Record) -> dict[str, Any]:
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         **({"classes": class_table(task.confused, task.labels)} if task.confused is not None else {}),
+        **({"signatures": task.signatures} if task.signatures else {}),
         **({"init_from": task.origin} if task.origin is not None else {}),
         **({"duplicates": data.duplicates} if isinstance(data, SequenceDataModule) and data.duplicates else {}),
         **record.speed(),

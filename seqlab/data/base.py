@@ -204,6 +204,14 @@ class SequenceDataModule(L.LightningDataModule, ABC):
     def test_dataloader(self) -> Any:
         return self.loader("test")
 
+    def references(self, split: str) -> list[str] | None:
+        """What the target of each row of a split reads as, in the order of the rows; None where targets are no text."""
+        return None
+
+    def read_out(self, ids: Iterable[int]) -> str:
+        """The text that ids of the targets stand for; of data that has `references`."""
+        raise TypeError(f"the targets of {type(self).__name__} are no text; expected data whose references are.")
+
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
         """A few lines that show what the trained model does, for the end of a run; predict(batch) gives the model's answers."""
         return []

@@ -11,14 +11,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Sampler
 
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.batches import BudgetBatches
+from seqlab.data.pairs import END, MARKS, pad_pairs
 from seqlab.data.pieces import Pieces
-from seqlab.data.reverse import MARKS, pad_pairs
 from seqlab.data.text_files import read_lines
 
 PIECES = "pieces.json"  # how both sides are cut, in a run directory
-_UNKNOWN, _END = 3, 2
+_UNKNOWN = len(MARKS)
 log = logging.getLogger("seqlab")
 
 
@@ -62,6 +64,7 @@ class ParallelText(SequenceDataModule):
 
     unit: words, characters or bpe, with num_merges for each side (see Pieces). min_count: rarer pieces are read as unknown.
     max_length: longer training pairs, in pieces, are left out, and counted in the log; those of val and test never are.
+    batch_tokens: training batches of at most so many steps of the longer side, padding included, in place of batch_size.
     """
 
     def __init__(
@@ -75,17 +78,20 @@ class ParallelText(SequenceDataModule):
         max_length: int = 100,
         encoding: str = "utf-8",
         batch_size: int = 64,
+        batch_tokens: int | None = None,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
-        for name, value in (("min_count", min_count), ("max_length", max_length)):
+        for name, value in (("min_count", min_count), ("max_length", max_length), ("batch_tokens", 1 if batch_tokens is None else batch_tokens)):
             if value < 1:
                 raise ValueError(f"{name} is {value}; expected at least 1.")
         Pieces(unit)  # an unknown unit is an error before anything is read
         self.files = {"train": train, "val": val, "test": test}
         self.unit, self.num_merges, self.min_count, self.max_length, self.encoding = unit, num_merges, min_count, max_length, encoding
+        self.batch_tokens = batch_tokens
+        self.texts: dict[str, list[str]] = {}  # {split: what each target reads as}, of val and test
         self.source: Side | None = None
         self.target: Side | None = None
 
@@ -109,10 +115,11 @@ class ParallelText(SequenceDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
-        pairs = {split: read_pairs(files, self.encoding) for split, files in self.files.items()}
+        pairs = {split: read_pairs(files, self.encoding) for split, files in self.find_files().items()}
+        self.texts = {split: [right for _, right in pairs[split]] for split in ("val", "test")}
         self.source, self.target = (Side.learn([pair[side] for pair in pairs["train"]], self.unit, self.num_merges, self.min_count) for side in (0, 1))
         for split, rows in pairs.items():
-            examples = [Example(self.source.encode(left), torch.cat([self.target.encode(right), torch.tensor([_END])])) for left, right in rows]
+            examples = [Example(self.source.encode(left), torch.cat([self.target.encode(right), torch.tensor([END])])) for left, right in rows]
             if split == "train":
                 kept = [e for e in examples if max(len(e.inputs), len(e.targets) - 1) <= self.max_length]
                 if len(kept) < len(examples):
@@ -120,8 +127,24 @@ class ParallelText(SequenceDataModule):
                 examples = kept
             self.splits[split] = ExampleSplit(examples)
 
+    def find_files(self) -> dict[str, str | Sequence[str]]:
+        """{split: its file or files}."""
+        return self.files
+
+    def batches(self, split: str) -> Sampler[Any]:
+        data = self.splits[split]
+        if self.batch_tokens is None or split != "train" or not isinstance(data, ExampleSplit):
+            return super().batches(split)
+        return BudgetBatches([max(len(example.inputs), len(example.targets)) for example in data.examples], self.batch_tokens, True, self.seed)
+
     def collate(self, examples: Sequence[Example]) -> Batch:
         return pad_pairs(examples)
+
+    def references(self, split: str) -> list[str] | None:
+        return self.texts.get(split)
+
+    def read_out(self, ids: Iterable[int]) -> str:
+        return self.sides[1].decode(ids)
 
     def records(self) -> dict[str, str]:
         source, target = self.sides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -84,14 +85,19 @@ def learn_merges(counts: Counter[str], num_merges: int) -> list[tuple[str, str]]
     for word in counts:
         count(word, 1)
     merges: list[tuple[str, str]] = []
-    while pairs and len(merges) < num_merges:
-        most = max(pairs.values())
-        if most < 2:
+    heap = [(-number, pair) for pair, number in pairs.items()]
+    heapq.heapify(heap)
+    while heap and len(merges) < num_merges:
+        number, pair = heapq.heappop(heap)
+        if -number != pairs[pair]:
+            continue  # what it was before a merge changed it; the count of now lies in the heap as well
+        if -number < 2:
             break
-        pair = min(pair for pair, number in pairs.items() if number == most)
         merges.append(pair)
+        changed: set[tuple[str, str]] = set()
         for word in where.pop(pair):
             count(word, -1)
+            changed.update(pairwise(parts[word]))
             old, new = parts[word], []
             place = 0
             while place < len(old):
@@ -100,5 +106,7 @@ def learn_merges(counts: Counter[str], num_merges: int) -> list[tuple[str, str]]
                 place += 1 + joined
             parts[word] = new
             count(word, 1)
-        pairs = +pairs
+            changed.update(pairwise(new))
+        for other in changed:
+            heapq.heappush(heap, (-pairs[other], other))
     return merges

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
-
-MARKS = ("<pad>", "<s>", "</s>")  # ids 0, 1 and 2 of the targets
+from seqlab.data.pairs import END, MARKS, pad_pairs
 
 
 class Reverse(SequenceDataModule):
@@ -57,7 +56,7 @@ class Reverse(SequenceDataModule):
             low, high = self.lengths[split]
             lengths = torch.randint(low, high + 1, (size,), generator=generator).tolist()
             strings = [torch.randint(len(MARKS), len(self.symbols), (length,), generator=generator) for length in lengths]
-            self.splits[split] = ExampleSplit([Example(string, torch.cat([string.flip(0), torch.tensor([2])])) for string in strings])
+            self.splits[split] = ExampleSplit([Example(string, torch.cat([string.flip(0), torch.tensor([END])])) for string in strings])
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return pad_pairs(examples)
@@ -69,11 +68,3 @@ class Reverse(SequenceDataModule):
     def text(self, ids: Tensor) -> str:
         """ids (U,) -> the letters; the marks leave no trace."""
         return "".join(self.symbols[index] for index in ids.tolist() if index >= len(MARKS))
-
-
-def pad_pairs(examples: Sequence[Example]) -> Batch:
-    """Sources and targets of different length -> one batch, zero past each end; `lengths` are those of the sources."""
-    lengths = torch.tensor([len(example.inputs) for example in examples])
-    inputs = torch.nn.utils.rnn.pad_sequence([example.inputs for example in examples], batch_first=True)
-    targets = torch.nn.utils.rnn.pad_sequence([example.targets for example in examples], batch_first=True)
-    return Batch(inputs, targets, None if bool((lengths == lengths[0]).all()) else lengths)

@@ -36,34 +36,48 @@ class Decoder(nn.Module):
         input_feeding: bool = False,
         bridge: bool = True,
         dropout: float = 0.0,
+        attended_size: int | None = None,
+        tied: bool = False,
     ) -> None:
-        """layers: called with input_size=. attention: called with key_size=, query_size=. encoder: read for its sizes alone."""
+        """layers: called with input_size=. attention: called with key_size=, query_size=. encoder: read for its sizes alone.
+
+        attended_size: the width of a_t with attention, that of the encoder's steps by default. tied: V is the embedding, so
+        that a_t has its width. Source: O. Press and L. Wolf, 2017. dropout: of what is embedded, of the keys and of a_t.
+        """
         super().__init__()
         attention = attention or None  # conf/attention/none.yaml is an empty mapping
         if attention is None and input_feeding:
             raise ValueError("input_feeding=True but there is no attention whose result could be fed. Choose an attention or input_feeding=false.")
         if attention is None and not bridge:
             raise ValueError("there is neither attention nor a bridge; expected one of them, or the decoder would never see the source.")
+        if attention is None and attended_size is not None:
+            raise ValueError(f"attended_size is {attended_size} but there is no attention; expected null. Choose an attention, or head.attended_size=null.")
         if not 0 <= dropout < 1:
             raise ValueError(f"decoder dropout is {dropout}; expected a probability in [0, 1).")
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.vocabulary_size = vocabulary_size
-        self.attended_size = encoder.output_size
+        self.attended_size = encoder.output_size if attended_size is None else attended_size
         self.input_feeding = input_feeding
-        self.layers = layers(input_size=embedding_size + (encoder.output_size if input_feeding else 0))
+        self.layers = layers(input_size=embedding_size + (self.attended_size if input_feeding else 0))
         width = self.layers.output_size
         self.attention = attention(key_size=encoder.output_size, query_size=width) if attention else None
         self.combine = nn.Linear(encoder.output_size + width, self.attended_size) if attention else None
         self.bridge = Bridge(encoder, self.layers) if bridge else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(self.attended_size if attention else width, vocabulary_size)
+        last = self.attended_size if attention else width
+        self.output = nn.Linear(last, vocabulary_size)
+        if tied:
+            if last != embedding_size:
+                raise ValueError(f"tied=true but the output reads {last} values and the embedding has {embedding_size}; expected equal widths.")
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # of N(0, 1) the first scores would lie far apart
+            self.output.weight = self.embedding.weight
 
     def start(self, keys: Tensor, mask: Tensor | None, final: State) -> State:
         """The encoder's steps (B, S, K), which of them are valid, and its final state -> the state before the first symbol."""
         batch, length = keys.shape[:2]
         state = add_prefix("layers", self.layers.initial_state(batch) if self.bridge is None else self.bridge(final))
         if self.attention is not None:
-            state |= add_prefix("memory", self.attention.prepare(keys, mask)) | {"weights": keys.new_zeros(batch, length)}
+            state |= add_prefix("memory", self.attention.prepare(self.dropout(keys), mask)) | {"weights": keys.new_zeros(batch, length)}
         if self.input_feeding:
             state["attended"] = keys.new_zeros(batch, self.attended_size)
         return state

@@ -63,6 +63,7 @@ class Task(L.LightningModule, ABC):
                 "Choose head=pooled for one answer per sequence, head=steps for one per step."
             )
         self.labels = tuple(labels)
+        self.signatures: dict[str, str] = {}  # how metrics were computed that can be computed in more than one way, for the summary
         self.origin: dict[str, Any] | None = None  # what a warm start took over, for the summary
         self.model = model
         self.make_optimizer = optimizer
@@ -101,6 +102,10 @@ class Task(L.LightningModule, ABC):
 
     def derived_metrics(self, loss: Tensor) -> dict[str, Tensor]:
         """Metrics that are a function of a split's mean loss, {name: value}; none by default."""
+        return {}
+
+    def closing_metrics(self, split: str) -> dict[str, Tensor]:
+        """Metrics of a split that need all of its batches at once, {name: value}, called at its end; none by default."""
         return {}
 
     def closing_lines(self, data: SequenceDataModule) -> list[str]:
@@ -163,13 +168,14 @@ class Task(L.LightningModule, ABC):
     def on_test_epoch_end(self) -> None:
         self._report("test")
 
-    def _evaluate(self, split: str, batch: Batch) -> None:
+    def _evaluate(self, split: str, batch: Batch) -> Outcome:
         outcome = self.outcome(batch)
         loss, metrics = self._meters(split)
         loss.update(outcome.loss, weight=outcome.count)
         metrics.update(outcome.predictions, outcome.targets)
         if split == "test" and self.confusion is not None:
             self.confusion.update(outcome.predictions, outcome.targets)
+        return outcome
 
     def _meters(self, split: str) -> tuple[MeanMetric, MetricCollection]:
         loss, metrics = self.losses[split], self.metrics[split]
@@ -180,7 +186,8 @@ class Task(L.LightningModule, ABC):
     def _report(self, split: str) -> None:
         loss, metrics = self._meters(split)
         mean = loss.compute()
-        values = {f"{split}/loss": mean, **metrics.compute(), **{f"{split}/{name}": value for name, value in self.derived_metrics(mean).items()}}
+        further = {**self.derived_metrics(mean), **self.closing_metrics(split)}
+        values = {f"{split}/loss": mean, **metrics.compute(), **{f"{split}/{name}": value for name, value in further.items()}}
         loss.reset()
         metrics.reset()
         if split == "test" and self.confusion is not None:

@@ -9,15 +9,15 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlab.cells.base import State
-from seqlab.data.base import Batch
+from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.data.checks import check_axes
+from seqlab.data.pairs import END, PADDING, START
 from seqlab.executors import lengths_to_mask
+from seqlab.metrics.translation import BLEU_SIGNATURE, CHRF_SIGNATURE, text_scores
 from seqlab.metrics.written import WrittenMetrics
 from seqlab.search import Beam, beam_search
 from seqlab.seq2seq import Decoder, TeacherForcing
 from seqlab.tasks.base import Outcome, Task
-
-PADDING, START, END = 0, 1, 2  # the ids that every vocabulary of targets begins with
 
 
 class SequenceToSequence(Task):
@@ -50,6 +50,12 @@ class SequenceToSequence(Task):
         self.beam = beam or Beam(size=1, never=(PADDING, START))
         self.max_ratio = max_ratio
         self.max_extra = max_extra
+        if self.beam.size > self.decoder.vocabulary_size:
+            raise ValueError(
+                f"beam size is {self.beam.size} but only {self.decoder.vocabulary_size} symbols can follow each other; expected at most as many hypotheses. "
+                "Lower task.beam.size."
+            )
+        self.written: dict[str, list[list[int]]] = {"val": [], "test": []}
 
     @property
     def decoder(self) -> Decoder:
@@ -87,6 +93,23 @@ class SequenceToSequence(Task):
         found = beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
         rows = [torch.tensor(row[0].ids, dtype=torch.long, device=start.device) for row in found]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    def _evaluate(self, split: str, batch: Batch) -> Outcome:
+        outcome = super()._evaluate(split, batch)
+        self.written[split] += outcome.predictions.tolist()
+        return outcome
+
+    def closing_metrics(self, split: str) -> dict[str, Tensor]:
+        """BLEU, chrF, WER and CER of all that was written, where the data's targets are text."""
+        written, self.written[split] = self.written[split], []
+        data = getattr(self.trainer, "datamodule", None)  # absent when single batches are fitted
+        references = data.references(split) if isinstance(data, SequenceDataModule) else None
+        if data is None or references is None:
+            return {}
+        self.signatures = {"bleu": BLEU_SIGNATURE, "chrf": CHRF_SIGNATURE}
+        scores = text_scores([data.read_out(row) for row in written], references[: len(written)])
+        del scores["exact_match"]  # of symbols, in WrittenMetrics
+        return {name: torch.tensor(value) for name, value in scores.items()}
 
     def answer(self, batch: Batch) -> list[dict[str, Any]]:
         """symbols: what is written for each row, by the names of the classes."""
