@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seqlab.pictures.saving import save_picture
+
 Points = Sequence[tuple[int, float]]
 
 
@@ -42,7 +44,7 @@ def draw_learning_curve(path: Path, training: Points, validation: Mapping[str, P
     losses.legend(frameon=False)
     for axes in (losses, panels[-1]):
         axes.set(xlabel="step")
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
 
 
 def plot_validation(axes: Any, points: Points, label: str) -> None:

@@ -26,7 +26,8 @@ ROOMS = {
     "model": ("frontends layers cells.base", "torch"),
     "seq2seq": ("layers attention executors cells.base registry", "torch"),
     "search": ("layers attention executors cells.base registry", "torch"),
-    "pictures": ("", "matplotlib"),
+    "run_directory": ("", ""),
+    "pictures": ("run_directory", "matplotlib"),
     "data": ("pictures registry entity_tags", "torch lightning numpy rich"),
     "tasks": (
         "heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks data.pairs registry",

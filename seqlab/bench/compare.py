@@ -20,6 +20,7 @@ from seqlab.bench.measure import Measurement, measure
 from seqlab.bench.memory import peak_bytes
 from seqlab.bench.sides import KERNELS, Side, Size, build_side
 from seqlab.executors import EXECUTORS
+from seqlab.pictures.saving import save_picture
 from seqlab.run_directory import write
 from seqlab.show import console
 
@@ -160,4 +161,4 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
         axis.set(yscale="log", ylabel="milliseconds, median", title=mode, xticks=range(len(sizes)), xticklabels=sizes, xlabel="T, B, I, H")
         axis.grid(axis="y", alpha=0.3)
         axis.legend(fontsize=8, ncols=2)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)

@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from seqlab import run_directory
+from seqlab.pictures.saving import save_picture
 
 log = logging.getLogger("seqlab")
 SMALLEST = 2.0**-149  # of float32; a smaller gradient is zero in training
@@ -143,4 +144,4 @@ def draw(runs: list[Run], exploding: str, clipped: str, baseline: float | None, 
         axes.grid(alpha=0.3)
     for axes in (time, norm, spoiled):
         axes.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path, dpi=110)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqlab.pictures.saving import save_picture
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -60,7 +62,7 @@ def draw_states(record: Record, path: Path) -> None:
         axes.set_axis_off()
     panels[0].set_ylabel(STATES)
     below.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", title="after")
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path, dpi=110)
 
 
 def draw_parameters(record: Record, path: Path) -> None:
@@ -74,7 +76,7 @@ def draw_parameters(record: Record, path: Path) -> None:
     axes.set(title="Gradient norm of each parameter (grey: exactly 0)", xlabel="training step", yticks=range(len(parameters)), yticklabels=list(parameters))
     axes.invert_yaxis()
     figure.colorbar(mesh, ax=axes, label=r"$\|\partial L/\partial w\|$", extend="min", pad=0.01)
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path, dpi=110)
 
 
 def draw_activations(record: Record, path: Path) -> None:
@@ -96,7 +98,7 @@ def draw_activations(record: Record, path: Path) -> None:
         axes.title.set_fontsize("medium")
         axes.grid(alpha=0.3)
     _draw_saturation(saturation, steps, list(record["silent"]), right.subplots())
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path, dpi=110)
 
 
 def _draw_saturation(saturation: Record, steps: np.ndarray, silent: list[str], axes: Axes) -> None:

@@ -17,6 +17,7 @@ class Segments(Frontend):
     """
 
     reads = "features"
+    mixes_steps = True
 
     def __init__(self, input_size: int, length: int = 24, output_size: int = 128, dropout: float = 0.0) -> None:
         """length: L. dropout: of the outputs."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.saving import save_picture
 
 
 def draw_attention(path: Path, rows: Sequence[tuple[Sequence[str], Sequence[str], Sequence[Sequence[float]]]]) -> None:
@@ -22,4 +23,4 @@ def draw_attention(path: Path, rows: Sequence[tuple[Sequence[str], Sequence[str]
             axes.set_yticks(range(len(written)), written, fontsize=8)
             axes.set_xlabel("source")
             axes.set_ylabel("written")
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)

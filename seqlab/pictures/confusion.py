@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.saving import save_picture
 
 MOST_NUMBERS = 25  # classes whose counts are written into the cells: more cannot be read
 
@@ -33,4 +34,4 @@ def draw_confusion(path: Path, counts: Sequence[Sequence[int]], labels: Sequence
                     if count:
                         axes.text(j, i, f"{count}", ha="center", va="center", fontsize=8, color="white" if shares[i][j] > 0.6 else "black")
         figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)

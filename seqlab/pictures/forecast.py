@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.saving import save_picture
 
 MOST_SERIES = 8  # panels below each other: more cannot be read
 MOST_PAST = 4  # horizons of the past that are drawn
@@ -48,7 +49,7 @@ def draw_forecast(
         panels[-1].set_xlabel("steps from the end of the past")
         if len(forecast) > len(names):
             figure.suptitle(f"{len(names)} of {len(forecast)} series", fontsize=9)
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
 
 
 def draw_anomalies(
@@ -86,4 +87,4 @@ def draw_anomalies(
             axes.grid(alpha=0.3)
         if flagged:
             panels[0].legend(frameon=False, fontsize=8)
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)

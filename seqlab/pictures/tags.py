@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.saving import save_picture
 
 MOST_SENTENCES = 10
 COLUMNS = 96  # of a line, in narrow characters
@@ -33,7 +34,7 @@ def draw_tags(path: Path, sentences: Sequence[tuple[Sequence[str], Sequence[str]
             axes.text(left, line, word, fontsize=9, va="top", bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})
             if tag != "O":
                 axes.text(left, line + 0.5, tag, fontsize=6, va="top", color="0.35")
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
 
 
 def place_words(sentences: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Iterator[Placed]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.saving import save_picture
 from seqlab.report.collect import Run
 from seqlab.report.rows import Row
 
@@ -53,7 +54,7 @@ def draw_metric(path: Path, rows: Sequence[Row]) -> None:
             better = {"min": "lower is better", "max": "higher is better"}.get(part[0].mode, "")
             axis.set(xlabel=metric + (f" ({better})" if better else ""), title=textwrap.fill(data, 70))
             axis.grid(alpha=0.3, axis="x")
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> bool:
@@ -73,7 +74,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> bool:
             axis.set(xlabel="step", ylabel=name, title=textwrap.fill(data, 70))
             axis.grid(alpha=0.3)
             axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
     return True
 
 

@@ -56,6 +56,9 @@ class AnomalyDetection(Task):
                 raise ValueError(f"task.{name} is {value}; expected at least {least}.")
         if any(isinstance(module, Bidirectional) for module in self.model.encoder.modules()):
             raise ValueError("the encoder is bidirectional, so it has read the values it should forecast. Choose encoder.bidirectional=false.")
+        if self.model.frontend.mixes_steps:
+            name = type(self.model.frontend).__name__
+            raise ValueError(f"the front end {name} looks ahead, so it has read the values it should forecast. Choose frontend=features.")
         if not isinstance(self.model.head, NextValueHead):
             raise ValueError(f"the head is a {type(self.model.head).__name__}; expected one for the next row. Choose head=next_value.")
         self.forecast_loss = self.model.head.loss  # has no weights

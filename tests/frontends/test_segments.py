@@ -35,3 +35,7 @@ def test_errors() -> None:
         Segments(2, length=0)
     with pytest.raises(ValueError, match=r"dropout is 1.0; expected a probability"):
         Segments(2, dropout=1.0)
+
+
+def test_a_segment_knows_the_steps_after_its_first() -> None:
+    assert Segments.mixes_steps  # so that a language model refuses it

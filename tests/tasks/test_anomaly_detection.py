@@ -13,7 +13,7 @@ import torch
 from seqlab import Stack
 from seqlab.data.base import Batch
 from seqlab.data.watched_series import WatchedSeries
-from seqlab.frontends import Features
+from seqlab.frontends import ConvolvedFeatures, Features
 from seqlab.heads import NextValueHead
 from seqlab.metrics.likelihood import FEWEST, TAIL, first_of_burst, tail_scores
 from seqlab.model import SequenceModel
@@ -147,3 +147,9 @@ def test_wrong_options(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("value\n" + "\n".join(map(str, range(100))))
     with pytest.raises(ValueError, match=r"d.csv has no date; expected one for data.calendar=true"):
         WatchedSeries(path=tmp_path / "d.csv", calendar=True, window=8).setup()
+
+
+def test_a_front_end_that_has_read_the_next_value_is_refused() -> None:
+    model = SequenceModel(ConvolvedFeatures(1, widths=[3], num_filters=4), Stack.of("lstm", 4, 4), NextValueHead(4, 1))
+    with pytest.raises(ValueError, match=r"front end ConvolvedFeatures looks ahead.*frontend=features"):
+        AnomalyDetection(model, SGD)
