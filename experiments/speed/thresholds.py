@@ -13,6 +13,7 @@ import csv
 import statistics
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,14 +30,14 @@ MODES = ["streaming", "inference", "training"]
 COLUMNS = ["threads", "cell", "mode", "T", "B", "H", *EXECUTORS]
 
 
-def grid(cells: list[str]) -> list[tuple[str, str, Size]]:
+def grid(cells: list[str], modes: list[str], batches: list[int], widths: list[int]) -> list[tuple[str, str, Size]]:
     """What is measured; the largest products are left out, for there all executors multiply and nothing else."""
     found = []
     for cell in cells:
-        found += [(cell, mode, size) for mode in ("inference", "training") for size in GOALS]
-        for width in WIDTHS:
-            for mode in MODES:
-                for batch in BATCHES:
+        found += [(cell, mode, replace(size, num_steps=1) if mode == "streaming" else size) for mode in modes for size in GOALS]
+        for width in widths:
+            for mode in modes:
+                for batch in batches:
                     steps = [1] if mode == "streaming" else [t for t in STEPS if t * batch * width**2 <= 2**31]
                     found += [(cell, mode, Size(t, batch, width, width)) for t in steps]
     return found
@@ -62,11 +63,11 @@ def milliseconds(sides: list[Side], seconds: float) -> list[float]:
     return [statistics.median(mine) for mine in times]
 
 
-def measure(cells: list[str], seconds: float, out: Path) -> None:
+def measure(sizes: list[tuple[str, str, Size]], seconds: float, out: Path) -> None:
     """Write all rows again after each that is new, so that a run can be stopped."""
     threads = torch.get_num_threads()
     rows = {tuple(row[name] for name in COLUMNS[:6]): row for row in (rows_of(out) if out.exists() else [])}
-    for cell, mode, size in grid(cells):
+    for cell, mode, size in sizes:
         sides = []
         for executor in EXECUTORS:
             try:
@@ -109,6 +110,9 @@ def judge(rows: list[dict[str, str]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", nargs="+", default=CELLS)
+    parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
+    parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
+    parser.add_argument("--widths", nargs="+", type=int, default=WIDTHS)
     parser.add_argument("--threads", type=int, default=1, help="(default: 1)")
     parser.add_argument("--check", action="store_true", help="judge the rows that are there")
     parser.add_argument("--seconds", type=float, default=0.25, help="least time for each row (default: 0.25)")
@@ -116,7 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.check:
         torch.set_num_threads(arguments.threads)
-        measure(arguments.cells, arguments.seconds, arguments.out)
+        measure(grid(arguments.cells, arguments.modes, arguments.batches, arguments.widths), arguments.seconds, arguments.out)
     judge(rows_of(arguments.out))
 
 

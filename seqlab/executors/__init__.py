@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import torch
@@ -35,9 +36,21 @@ def _compiled(cell: Cell, inputs: Sequence) -> tuple[Tensor, State]:
 
 EXECUTORS: dict[str, Callable[[Cell, Sequence], tuple[Tensor, State]]] = {"loop": loop, "native": native, "compiled": _compiled, "scan": scan}
 _log = logging.getLogger("seqlab")
-_said: set[str] = set()
+MAX_KNOWN = 1024  # kinds of calls whose choice is kept for a cell; streams and ragged batches have a few hundred
 _refused: WeakKeyDictionary[Cell, str] = WeakKeyDictionary()  # cells that "auto" found impossible to compile, and why
-_trained: WeakKeyDictionary[Cell, dict[str, Counter[Choice]]] = WeakKeyDictionary()  # by what was requested: what ran a cell with gradients, how often
+
+
+@dataclass
+class _History:
+    """Of a cell and of what was requested for it: the choice for each kind of call, the choices that the log has been told,
+    and what ran with gradients, how often."""
+
+    chosen: dict[Call, Choice] = field(default_factory=dict)
+    said: set[Choice] = field(default_factory=set)
+    trained: Counter[Choice] = field(default_factory=Counter)
+
+
+_histories: WeakKeyDictionary[Cell, dict[str, _History]] = WeakKeyDictionary()
 
 
 def choose(cell: Cell, requested: str = "auto", call: Call | None = None) -> Choice:
@@ -93,9 +106,14 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
 
     recompute: in segments of time that are run again for their gradients, for less memory (see `segments`).
     """
-    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
-    call = Call(inputs.x.shape[0], torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed, inputs.x.shape[1])
-    choice = choose(cell, requested, call)
+    compiling = torch.compiler.is_compiling()
+    transformed = compiling or torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
+    steps, batch = inputs.x.shape[:2]
+    call = Call(steps, torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed, batch, 0 if compiling else torch.get_num_threads())
+    if compiling:  # a history or a log line would break the graph of torch.compile
+        return _execute(cell, choose(cell, requested, call), inputs, call_weights(cell), recompute)
+    history = _history(cell, requested)
+    choice = _known_choice(cell, requested, call, history)
     weights = call_weights(cell)
     try:
         result = _execute(cell, choice, inputs, weights, recompute)
@@ -103,13 +121,33 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
         if requested != "auto":
             raise CannotCompile(f"executor='compiled' cannot run {describe(cell)}: {obstacle} Use executor='auto' or 'loop'.") from obstacle
         _refused[cell] = str(obstacle)
-        choice = choose(cell, requested, call)
+        history.chosen.clear()
+        choice = _known_choice(cell, requested, call, history)
         result = _execute(cell, choice, inputs, weights, recompute)
-    if not torch.compiler.is_compiling():  # a log line would break the graph of torch.compile
-        if call.gradient:
-            _trained.setdefault(cell, {}).setdefault(requested, Counter())[choice] += 1
-        say(f"{describe(cell)} runs on executor {choice.executor!r}: {choice.reason}")
+    if call.gradient:
+        history.trained[choice] += 1
+    if choice not in history.said:
+        history.said.add(choice)
+        _log.info("%s runs on executor %r: %s", describe(cell), choice.executor, choice.reason)
     return result
+
+
+def _history(cell: Cell, requested: str) -> _History:
+    by_request = _histories.setdefault(cell, {})
+    return by_request[requested] if requested in by_request else by_request.setdefault(requested, _History())
+
+
+def _known_choice(cell: Cell, requested: str, call: Call, history: _History) -> Choice:
+    """What `choose` says, asked once for each kind of call: for a single step, asking takes a fifth of the time.
+
+    A kernel is asked for again each time, for an option of the cell may have been set to what it does not have.
+    """
+    choice = history.chosen.get(call)
+    if choice is None or (choice.executor == "native" and why_not_native(cell)):
+        if len(history.chosen) >= MAX_KNOWN:
+            history.chosen.clear()
+        choice = history.chosen[call] = choose(cell, requested, call)
+    return choice
 
 
 def choice_in_training(cell: Cell, requested: str) -> Choice | None:
@@ -117,8 +155,8 @@ def choice_in_training(cell: Cell, requested: str) -> Choice | None:
 
     Most, for the last chunk of a stream may be so short that another executor runs it.
     """
-    counts = _trained.get(cell, {}).get(requested)
-    return counts.most_common(1)[0][0] if counts else None
+    trained = _history(cell, requested).trained
+    return trained.most_common(1)[0][0] if trained else None
 
 
 def _execute(cell: Cell, choice: Choice, inputs: Sequence, weights: State, recompute: bool) -> tuple[Tensor, State]:
@@ -126,13 +164,6 @@ def _execute(cell: Cell, choice: Choice, inputs: Sequence, weights: State, recom
     if not recompute:
         return with_weights(cell, execute, inputs, weights)
     return in_segments(lambda part: with_weights(cell, execute, part, weights), inputs._replace(masks=inputs.drawn(cell)))
-
-
-def say(line: str) -> None:
-    """Log a line once in this process."""
-    if line not in _said:
-        _said.add(line)
-        _log.info(line)
 
 
 def describe(cell: Cell) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from seqlab.cells.base import Cell, State
+from seqlab.cells.base import Cell, State, WrapperCell
 
 
 class CannotCompile(ValueError):
@@ -43,6 +43,12 @@ def expand_mask(mask: Tensor, like: Tensor) -> Tensor:
 
 def call_weights(cell: Cell) -> State:
     """What one call of `cell.weights()` puts in the place of the cell's own parameters: those that differ from them."""
+    made_by = getattr(cell.weights, "__func__", None)
+    if made_by is Cell.weights:  # the parameters themselves; to compare them would cost as much as a step of a small cell
+        return {}
+    if made_by is WrapperCell.weights:
+        assert isinstance(cell, WrapperCell)
+        return {f"cell.{name}": value for name, value in call_weights(cell.cell).items()}
     own = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
     return {name: value for name, value in cell.weights().items() if own.get(name) is not value}
 

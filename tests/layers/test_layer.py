@@ -129,20 +129,34 @@ def test_learned_initial_state_on_the_kernel(name, options):
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-12)
 
 
-class Unheard(OutputNorm):
-    """A wrapper that no other test runs, so that its line in the log has not been said."""
-
-
-def test_the_choice_is_said_once(caplog):
-    cell = Unheard(make_cell("lstm", 3, 4))
+def test_each_layer_says_each_choice_once(caplog):
+    """Every layer for itself: one process may train one run after the other, and each has a log of its own."""
+    layers = [Layer(OutputNorm(make_cell("rnn", 3, 4)), executor) for executor in ("auto", "loop", "auto")]
     with caplog.at_level(logging.INFO, "seqlab"):
-        for _ in range(2):
-            Layer(cell, "loop")(torch.randn(1, 2, 3))
-    assert [record.message for record in caplog.records] == ["Unheard(LSTM) runs on executor 'loop': executor='loop' was asked for"]
+        for layer in layers * 3:
+            layer(torch.randn(1, 2, 3))
+    why = "no kernel of torch.nn fits: OutputNorm has equations of its own; and so few steps do not pay for compiling"
+    reasons = [why, "executor='loop' was asked for", why]
+    assert [record.message for record in caplog.records] == [f"OutputNorm(RNN) runs on executor 'loop': {reason}" for reason in reasons]
+    assert [layer.choice().reason for layer in layers] == reasons  # what summary.json says
+    caplog.clear()
+    kernel = Layer(make_cell("rnn", 3, 4))
+    with caplog.at_level(logging.INFO, "seqlab"):
+        for steps in (1, 2, 1, 3, 2):  # one step and more go to two executors; that is said when the second is first used
+            kernel(torch.randn(1, steps, 3))
+    assert [record.message.split(":")[0] for record in caplog.records] == ["RNN runs on executor 'loop'", "RNN runs on executor 'native'"]
 
 
-def test_torch_compile_takes_a_layer_as_one_graph(monkeypatch):
-    monkeypatch.setattr("seqlab.executors._said", set())  # what was said before would not be logged again
+def test_an_option_set_later_is_seen():
+    """A choice is kept for each kind of call; it must not outlive what it rests on."""
+    layer, x = Layer(make_cell("rnn", 3, 4)), torch.randn(2, 5, 3)
+    layer(x)
+    assert layer.choice().executor == "native"
+    layer.cell.activation = "sigmoid"
+    torch.testing.assert_close(layer(x), Layer(layer.cell, "loop")(x))
+
+
+def test_torch_compile_takes_a_layer_as_one_graph():
     layer, x = Layer(make_cell("gru", 3, 4), "loop"), torch.randn(2, 4, 3)
     y, final = torch.compile(layer, backend="eager", fullgraph=True)(x)
     torch.testing.assert_close((y, final), layer(x))
