@@ -3,7 +3,7 @@
 from seqlab.heads.adaptive import AdaptiveHead
 from seqlab.heads.crf import CRFHead
 from seqlab.heads.forecast import DirectForecastHead, NextValueHead, forecast_recursively
-from seqlab.heads.forecast_losses import AbsoluteError, ForecastLoss, GaussianLoss, QuantileLoss, SquaredError, make_loss
+from seqlab.heads.forecast_losses import AbsoluteError, ForecastLoss, GaussianLoss, HuberLoss, QuantileLoss, SquaredError, make_loss
 from seqlab.heads.pooled import PooledHead
 from seqlab.heads.steps import StepHead
 from seqlab.heads.tied import TiedHead
@@ -17,6 +17,7 @@ __all__ = [
     "ForecastLoss",
     "GaussianLoss",
     "HeadWithLoss",
+    "HuberLoss",
     "NextValueHead",
     "PooledHead",
     "QuantileLoss",

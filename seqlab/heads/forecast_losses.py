@@ -64,6 +64,16 @@ class AbsoluteError(ForecastLoss):
         return (targets - scores[:, 0]).abs()
 
 
+class HuberLoss(ForecastLoss):
+    """e² / 2 up to |e| = 1, |e| − 1/2 beyond, with e = x − x̂ in the units of the targets; the forecast lies between mean and median.
+
+    Source: P. Huber, 1964, "Robust estimation of a location parameter", with k = 1.
+    """
+
+    def value_losses(self, scores: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.huber_loss(scores[:, 0], targets, reduction="none")
+
+
 def pinball(forecasts: Tensor, targets: Tensor, quantiles: Tensor) -> Tensor:
     """forecasts (…, Q) of the quantiles (Q,), targets (…) -> max(q (x − x̂_q), (q − 1) (x − x̂_q)), (…, Q).
 
@@ -136,7 +146,13 @@ class GaussianLoss(ForecastLoss):
         return torch.stack([scores[..., 0] * scale + offset, raw], -1)
 
 
-LOSSES: dict[str, type[ForecastLoss]] = {"squared_error": SquaredError, "absolute_error": AbsoluteError, "quantile": QuantileLoss, "gaussian": GaussianLoss}
+LOSSES: dict[str, type[ForecastLoss]] = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": HuberLoss,
+    "quantile": QuantileLoss,
+    "gaussian": GaussianLoss,
+}
 
 
 def make_loss(name: str, quantiles: Sequence[float] | None = None) -> ForecastLoss:
