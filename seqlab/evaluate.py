@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
 from seqlab import run_directory
 from seqlab.build import build_data
 from seqlab.callbacks.progress import Progress
-from seqlab.registry import unknown
-from seqlab.runs import check_targets, load_run, read_config
+from seqlab.pictures.confusion import draw_confusion
+from seqlab.runs import changed, check_targets, load_run, read_config
+from seqlab.tasks import Task
 from seqlab.train import batches, check_device, quiet_libraries
 
 
 def evaluate(
-    run: str | Path, checkpoint: str | None = None, plugins: Sequence[str] = (), changes: Sequence[str] = (), progress: bool = False
+    run: str | Path,
+    checkpoint: str | None = None,
+    plugins: Sequence[str] = (),
+    changes: Sequence[str] = (),
+    picture: str | Path | None = None,
+    progress: bool = False,
 ) -> dict[str, float]:
     """{"test/…": value} of a run. checkpoint: "best", "last", or None for the one that training tested.
 
-    changes: "data.KEY=VALUE" and "trainer.KEY=VALUE" that take the place of what the run's config says. Raises
-    ValueError as `load_run` does, and for a key that the config has not.
+    changes: "data.KEY=VALUE" and "trainer.KEY=VALUE" that take the place of what the run's config says. picture: where the
+    confusion matrix of a classifier is drawn, over what is there; None: nowhere. Raises ValueError as `load_run` does, for a
+    key that the config has not, and for a picture where there is none to draw or no folder for it.
     """
     quiet_libraries()
     directory = Path(run).expanduser()
@@ -34,26 +41,26 @@ def evaluate(
     check_device(config.trainer.accelerator)
     best = directory / run_directory.CHECKPOINTS / "best.ckpt"
     loaded = load_run(directory, checkpoint or ("best" if config.test_best and best.is_file() else "last"), plugins)
+    if picture is not None:
+        check_picture(Path(picture).expanduser(), loaded.task, directory)
     data = build_data(config)
     config.trainer.enable_progress_bar = progress
     callbacks = [Progress()] if progress else []
     trainer = instantiate(config.trainer)(callbacks=callbacks, logger=False, enable_checkpointing=False, default_root_dir=str(directory))
     trainer.test(loaded.task, verbose=False, **batches(data, config.overfit)[1])
+    if picture is not None and loaded.task.confused is not None:
+        draw_confusion(Path(picture).expanduser(), loaded.task.confused.tolist(), loaded.task.labels)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-def changed(config: DictConfig, changes: Sequence[str]) -> DictConfig:
-    """The config with KEY=VALUE changes, values as YAML reads them. Raises ValueError for a key that it has not."""
-    for change in changes:
-        key, equals, _ = change.partition("=")
-        above, _, name = key.rpartition(".")
-        node = OmegaConf.select(config, above)
-        if not isinstance(node, DictConfig) or name not in node:
-            known = [str(k) for k in node if not str(k).startswith("_")] if isinstance(node, DictConfig) else list(map(str, config))
-            raise ValueError(unknown(f"key of {above!r}", name, known))
-        if not equals:
-            raise ValueError(f"{key!r} has no value; expected {key}=VALUE.")
-    return OmegaConf.merge(config, OmegaConf.from_dotlist(list(changes)))  # pyright: ignore[reportReturnType]
+def check_picture(picture: Path, task: Task, run: Path) -> None:
+    """Raise ValueError, before anything is computed, unless the task counts which class was taken for which and the picture can be written."""
+    if task.confusion is None:
+        raise ValueError(f"picture is {picture}, but run {run} has no confusion matrix: it is no classifier, or has too many classes. Leave picture out.")
+    if not os.access(picture.parent, os.W_OK) or picture.is_dir():
+        raise ValueError(
+            f"the picture {picture} cannot be written; expected a file in a folder that is there and not read-only. Give another picture=FILE."
+        )
 
 
 def compare(run: str | Path, metrics: dict[str, float]) -> str:

@@ -12,13 +12,14 @@ Repeat the test figures of a run from its checkpoint; no code in the checkpoint 
   checkpoint=NAME     which weights: best or last; by default those that training tested
   data.KEY=VALUE      change the data, e.g. data.test_num_bits=32
   trainer.KEY=VALUE   change the trainer, e.g. trainer.accelerator=cpu
+  picture=FILE        draw the confusion matrix of a classifier there
   plugins=[FILE,...]  plugin files that the run was trained with and that you trust
   --json              print the figures as JSON; null is what is no finite number
 
 seqlab evaluate run=DIR checkpoint=last
 """
 
-READERS = {"run": str, "checkpoint": str, "plugins": files}
+READERS = {"run": str, "checkpoint": str, "picture": str, "plugins": files}
 
 
 def main(argv: list[str]) -> int:
@@ -40,4 +41,6 @@ def main(argv: list[str]) -> int:
     console.print(metrics_table(metrics))
     if not changes and "checkpoint" not in options:
         console.print(compare(options["run"], metrics), highlight=False, markup=False, soft_wrap=True)
+    if "picture" in options:
+        console.print(f"picture: {options['picture']}", highlight=False, markup=False, soft_wrap=True)
     return 0

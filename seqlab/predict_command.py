@@ -11,17 +11,26 @@ from seqlab.arguments import files, parse
 
 HELP = """usage: seqlab predict run=DIR input=FILE output=FILE [KEY=VALUE ...] [--json]
 
-Answer new input of the kind the run was trained on, row for row: labels, tags, forecasts, anomalies, or text that goes on.
+Answer new input of the kind the run was trained on, row for row: labels, tags, forecasts, anomalies, translations, answers,
+or text that goes on.
 Blank rows stay blank. No training data is needed, and no code in the run directory is run.
 
   run=DIR             the run directory; training prints it in its last line
-  input=FILE          the new input: lines of text, a table with the same columns, token lines, a series, a folder of series
+  input=FILE          the new input: lines of text, a table with the same columns, token lines, a series, a folder of
+                      series, questions as JSONL
   output=FILE         where the answers go; a picture, where there is one worth looking at, lies beside it as .png
   checkpoint=best     which weights: best, or last
   overwrite=false     true: an output that exists is replaced
   batch_size=64       rows at a time
+  data.KEY=VALUE      how the new input is read, where that is another way than of the training data, e.g. data.encoding=latin-1
   plugins=[FILE,...]  plugin files that the run was trained with and that you trust
   --json              print what was done as JSON
+
+Of a run that writes one sequence for another:
+
+  beam=K              hypotheses that the search keeps, as in training by default
+  num_best=K          write the K best, with tabs between them; into an output that ends in .jsonl with their scores
+  attention=N         a picture of where the model looked in the first N rows, beside the output as .png
 
 Of a language model each line of the input is a prompt, and the output is the same lines, continued:
 
@@ -42,7 +51,7 @@ def yes_or_no(text: str) -> bool:
 
 
 FILES: dict[str, Callable[[str], Any]] = {"run": str, "input": str, "output": str, "checkpoint": str, "overwrite": yes_or_no, "plugins": files}
-ROWS: dict[str, Callable[[str], Any]] = {"batch_size": int}
+ROWS: dict[str, Callable[[str], Any]] = {"batch_size": int, "beam": int, "num_best": int, "attention": int}
 TEXT: dict[str, Callable[[str], Any]] = {"length": int, "temperature": float, "top_k": int, "top_p": float, "seed": int}
 READERS = {**FILES, **ROWS, **TEXT}
 
@@ -52,7 +61,8 @@ def main(argv: list[str]) -> int:
     if any(argument in ("-h", "--help") for argument in argv):
         print(HELP, end="")
         return 0
-    options = parse("predict", [argument for argument in argv if argument != "--json"], READERS)
+    changes = [argument for argument in argv if argument.startswith("data.")]
+    options = parse("predict", [argument for argument in argv if argument not in (*changes, "--json")], READERS)
     for name in ("input", "output"):
         if not options.get(name):
             raise ValueError(f"{name} is missing; expected a file. Give {name}=FILE.")
@@ -67,7 +77,7 @@ def main(argv: list[str]) -> int:
         kind = "a language model" if text else f"no language model: it answers with {read_spec(directory).targets}"
         raise ValueError(f"{foreign[0]} is given, but run {directory} is {kind}. Leave {foreign[0]} out; `seqlab predict --help` says what is for which.")
     as_json = "--json" in argv
-    done = (continue_text if text else predict)(**options, progress=not as_json)
+    done = (continue_text if text else predict)(**options, changes=changes, progress=not as_json)
     if as_json:
         picture = None if done.picture is None else str(done.picture)
         print(json.dumps({"answered": done.answered, "blank": done.blank, "output": str(done.output), "picture": picture}, indent=2))

@@ -21,6 +21,7 @@ from seqlab.build import build_task
 from seqlab.checkpoint import load_weights
 from seqlab.config import configs
 from seqlab.data.base import SPEC, DataSpec
+from seqlab.registry import unknown
 from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
@@ -100,6 +101,20 @@ def _content(file: Path, origin: str) -> Any:
     except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         log.warning("the config %s (%s) cannot be read and is left out: %s", file, origin, error)
         return {}
+
+
+def changed(config: DictConfig, changes: Sequence[str]) -> DictConfig:
+    """The config with KEY=VALUE changes, values as YAML reads them. Raises ValueError for a key that it has not."""
+    for change in changes:
+        key, equals, _ = change.partition("=")
+        above, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, above)
+        if not isinstance(node, DictConfig) or name not in node:
+            known = [str(k) for k in node if not str(k).startswith("_")] if isinstance(node, DictConfig) else list(map(str, config))
+            raise ValueError(unknown(f"key of {above!r}", name, known))
+        if not equals:
+            raise ValueError(f"{key!r} has no value; expected {key}=VALUE.")
+    return OmegaConf.merge(config, OmegaConf.from_dotlist(list(changes)))  # pyright: ignore[reportReturnType]
 
 
 def targets(node: Any) -> Iterator[Any]:

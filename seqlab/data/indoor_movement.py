@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from seqlab.data.labelled_series import LabelledSeries, SeriesData, numbers_of
 from seqlab.data.named import NamedData, NamedFile
 from seqlab.data.number_tables import Table, parse_table
-from seqlab.data.series_folder import LabelledSeries, SeriesData, numbers_of
 
 ARCHIVE = "IndoorMovement.zip"
 INDOOR_MOVEMENT_DATA = NamedData(

@@ -160,6 +160,10 @@ def test_indoor_movement_from_an_archive(tmp_path: Path) -> None:
     data.setup()
     assert data.spec.labels == ("changes room", "stays")
     assert [len(data.splits[split]) for split in ("train", "val", "test")] == [22, 2, 6]  # type: ignore[arg-type]
+    (tmp_path / "new.csv").write_text("a,b\n0.5,1\n0.25,1\n")
+    (row,) = data.read_new(tmp_path / "new.csv")
+    assert row is not None
+    assert row.inputs.tolist() == [[0.5, 1], [0.25, 1]]
     out = IndoorMovement(tmp_path, leave_out=2)
     out.setup()
     assert {int(example.inputs[0, 0]) % 3 for example in out.splits["test"].examples} == {1}  # type: ignore[attr-defined]

@@ -82,6 +82,18 @@ def test_labels_row_for_row(reviews: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["new.txt", "out.txt"]  # nothing half-written is left
 
 
+def test_new_input_may_be_written_in_another_way(reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, encoding in (("utf.txt", "utf-8"), ("gb.txt", "gb18030")):
+        (tmp_path / name).write_text("电影\n", encoding=encoding)
+        changes = [] if encoding == "utf-8" else [f"data.encoding={encoding}"]
+        assert main(["predict", f"run={reviews}", f"input={tmp_path / name}", f"output={tmp_path / name}.out", *changes]) == 0
+    assert (tmp_path / "utf.txt.out").read_text() == (tmp_path / "gb.txt.out").read_text()
+    with pytest.raises(ValueError, match=r"way to read new input is named 'lowercase'.*encoding.*All else is as the run was trained"):
+        predict(reviews, tmp_path / "utf.txt", tmp_path / "out", changes=["data.lowercase=false"])
+    with pytest.raises(ValueError, match=r"line 1.*data\.encoding=NAME"):
+        predict(reviews, tmp_path / "gb.txt", tmp_path / "out")
+
+
 def test_the_training_data_is_not_needed(reviews: Path, tmp_path: Path) -> None:
     texts, hidden = reviews.parent / "texts", reviews.parent / "hidden"
     texts.rename(hidden)
@@ -132,6 +144,8 @@ def test_a_language_model_continues_each_line(tmp_path: Path) -> None:
     assert lines[0].startswith("The")
     assert lines[1] == ""
     assert lines[2].startswith("A ship")
+    (tmp_path / "wide.txt").write_text("The\n", encoding="utf-16")
+    assert continue_text(directory, tmp_path / "wide.txt", tmp_path / "wide", length=0, changes=["data.encoding=utf-16"]).answered == 1
     (tmp_path / "other.txt").write_text("xx\nyy\nA ship\n".replace("xx", "A").replace("yy", "B"))
     continue_text(directory, tmp_path / "other.txt", tmp_path / "out.txt", length=12, overwrite=True)
     assert (tmp_path / "out.txt").read_text().split("\n")[2] == lines[2]  # its seed is its row's
@@ -169,6 +183,9 @@ def test_a_series_with_other_columns(series: Path, tmp_path: Path) -> None:
     write_series(tmp_path / "new.csv", 5)
     with pytest.raises(ValueError, match=r"has 5 rows; expected at least 12, the window"):
         predict(series, tmp_path / "new.csv", tmp_path / "out.csv")
+    write_series(tmp_path / "new.csv", 40)
+    with pytest.raises(ValueError, match=r"with data.missing=flag the data gives .*input_size=4.*; expected .*input_size=2"):
+        predict(series, tmp_path / "new.csv", tmp_path / "out.csv", changes=["data.missing=flag"])
     assert not (tmp_path / "out.csv").exists()
 
 

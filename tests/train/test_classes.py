@@ -41,7 +41,12 @@ def test_the_test_is_summed_up_by_class(classes: Callable[..., Run]) -> None:
     assert sum(row["count"] for row in table) == 30
     assert sum(row["recall"] * row["count"] for row in table) / 30 == pytest.approx(done.summary["metrics"]["test/accuracy"])
     assert (done.directory / "confusion_matrix.png").stat().st_size > 5000
-    assert evaluate(done.directory)["test/loss"] == done.summary["metrics"]["test/loss"]  # weights and normalisation come from the checkpoint
+    picture = done.directory.parent / "again.png"
+    again = evaluate(done.directory, picture=picture)
+    assert again["test/loss"] == done.summary["metrics"]["test/loss"]  # weights and normalisation come from the checkpoint
+    assert picture.read_bytes() == (done.directory / "confusion_matrix.png").read_bytes()
+    with pytest.raises(ValueError, match=r"again\.png cannot be written"):
+        evaluate(done.directory, picture=picture.parent / "no" / "again.png")
 
 
 def test_a_run_starts_from_another(classes: Callable[..., Run]) -> None:

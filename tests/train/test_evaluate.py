@@ -42,6 +42,11 @@ def test_averaged_and_float64_weights_are_those_that_were_tested(run: Callable[.
     assert evaluate(done.directory) == figures(done)
 
 
+def test_a_run_without_classes_has_no_matrix(done: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no confusion matrix"):
+        evaluate(done.directory, picture=tmp_path / "c.png")
+
+
 def test_changes_take_the_place_of_the_config(done: Run) -> None:
     longer = evaluate(done.directory, changes=["data.test_num_bits=5", "trainer.limit_test_batches=1"])
     assert longer["test/loss"] != figures(done)["test/loss"]
