@@ -9,13 +9,25 @@ import torch
 from torch import Tensor
 
 from seqlab.heads.forecast import DirectForecastHead, NextValueHead, forecast_recursively
-from seqlab.heads.forecast_losses import SMALLEST_DEVIATION, AbsoluteError, ForecastLoss, GaussianLoss, HuberLoss, QuantileLoss, SquaredError, make_loss, pinball
+from seqlab.heads.forecast_losses import (
+    SMALLEST_DEVIATION,
+    AbsoluteError,
+    ForecastLoss,
+    GaussianLoss,
+    HuberLoss,
+    QuantileLoss,
+    SquaredError,
+    make_loss,
+    pinball,
+)
 
 NAN = math.nan
 TARGETS = torch.tensor([[1.0, NAN], [3.0, -2.0]])
 
 
-@pytest.mark.parametrize(("loss", "expected"), [(SquaredError(), (0.25 + 16 + 1) / 3), (AbsoluteError(), (0.5 + 4 + 1) / 3), (HuberLoss(), (0.125 + 3.5 + 0.5) / 3)])
+@pytest.mark.parametrize(
+    ("loss", "expected"), [(SquaredError(), (0.25 + 16 + 1) / 3), (AbsoluteError(), (0.5 + 4 + 1) / 3), (HuberLoss(), (0.125 + 3.5 + 0.5) / 3)]
+)
 def test_errors_of_points_by_hand(loss: ForecastLoss, expected: float) -> None:
     scores = torch.tensor([[1.5, 9.0], [-1.0, -1.0]])[..., None]
     assert loss(scores, TARGETS).item() == pytest.approx(expected)
