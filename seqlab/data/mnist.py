@@ -86,15 +86,19 @@ class MNIST(SequenceDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
-        train, test = (self._read(part) for part in ("train", "t10k"))
-        cut = len(train[0]) - NUM_VALIDATION
-        parts = {"train": (train[0][:cut], train[1][:cut]), "val": (train[0][cut:], train[1][cut:]), "test": test}
-        self.splits = {split: ImageSplit(images, labels, pixel_order(self.reading, self.permutation_seed)) for split, (images, labels) in parts.items()}
+        order = pixel_order(self.reading, self.permutation_seed)
+        self.splits = {split: ImageSplit(images, labels, order) for split, (images, labels) in read_mnist(self.data_dir).items()}
 
-    def _read(self, part: str) -> tuple[Tensor, Tensor]:
-        names = (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")
-        images, labels = (read_idx(MNIST_DATA.find(name, self.data_dir), SHA256[name]) for name in names)
-        return images, labels
+
+def read_mnist(data_dir: str | Path | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+    """{split: images (N, 28, 28) of bytes and their classes (N,)}: 55,000 for training, the 5,000 after them for validation, 10,000 for test."""
+    read = {
+        part: [read_idx(MNIST_DATA.find(name, data_dir), SHA256[name]) for name in (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")]
+        for part in ("train", "t10k")
+    }
+    (images, labels), test = read["train"], read["t10k"]
+    cut = len(images) - NUM_VALIDATION
+    return {"train": (images[:cut], labels[:cut]), "val": (images[cut:], labels[cut:]), "test": (test[0], test[1])}
 
 
 def pixel_order(reading: str, seed: int) -> Tensor | None:
