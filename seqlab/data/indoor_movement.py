@@ -12,13 +12,15 @@ from seqlab.data.named import NamedData, NamedFile
 from seqlab.data.number_tables import Table, parse_table
 
 ARCHIVE = "IndoorMovement.zip"
+MIRROR = "https://raw.githubusercontent.com/jbrownlee/Datasets/master/"
 INDOOR_MOVEMENT_DATA = NamedData(
     "Indoor User Movement Prediction from RSS",
     "indoor_movement",
-    "D. Bacciu et al., UCI Machine Learning Repository, https://archive.ics.uci.edu/dataset/348/indoor+user+movement+prediction+from+rss+data",
+    "D. Bacciu et al., UCI Machine Learning Repository, https://archive.ics.uci.edu/dataset/348/indoor+user+movement+prediction+from+rss+data; mirror "
+    + MIRROR,
     "none stated",
     "D. Bacciu et al., 2014, An experimental characterization of reservoir computing in ambient assisted living applications",
-    (NamedFile(ARCHIVE, None, "c657ee8635275145b11c9e4ed3b4647b876f8acb638e61e7b1a6a18f27e0472a"),),
+    (NamedFile(ARCHIVE, MIRROR + ARCHIVE, "c657ee8635275145b11c9e4ed3b4647b876f8acb638e61e7b1a6a18f27e0472a"),),
 )
 CLASSES = {"1": "changes room", "-1": "stays"}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from seqlab.data.nab_files import SHA256
 from seqlab.data.named import NamedData, NamedFile
 from seqlab.data.watched_series import WatchedSeries
 from seqlab.registry import unknown
@@ -20,7 +20,7 @@ NAB_DATA = NamedData(
     "Numenta, https://github.com/numenta/NAB",
     "MIT",
     "A. Lavin and S. Ahmad, 2015, Evaluating real-time anomaly detection algorithms: the Numenta anomaly benchmark",
-    (NamedFile(LABELS, SOURCE + LABELS),),
+    tuple(NamedFile(path, SOURCE + path, sha256) for path, sha256 in SHA256.items()),
 )
 
 
@@ -45,8 +45,7 @@ class NAB(WatchedSeries):
         known = nab_windows(self.data_dir)
         if self.series not in known:
             raise ValueError(unknown("series of NAB", self.series, list(known), "Choose one with data.series=NAME."))
-        path = f"data/{self.series}"
-        return replace(NAB_DATA, files=(NamedFile(path, SOURCE + path),)).find(path, self.data_dir)
+        return NAB_DATA.find(f"data/{self.series}", self.data_dir)
 
     @property
     def windows(self) -> list[tuple[datetime, datetime]]:

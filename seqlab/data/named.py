@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 import urllib.request
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +27,15 @@ class NamedFile:
     """A file of a data set: where it lies under the data set's folder, and where it can be had.
 
     url: None for a file that has to be put there by hand. sha256: of its bytes; None where a publisher changes them without
-    saying so. unpacked: the sha256 is that of what a .gz file holds, which can be packed in more than one way.
+    saying so. unpacked: the sha256 is that of what a .gz file holds, which can be packed in more than one way. member: the URL
+    gives a zip archive, of which the file is the member of this name; the sha256 is the member's.
     """
 
     path: str
     url: str | None = None
     sha256: str | None = None
     unpacked: bool = False
+    member: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def download(file: NamedFile, place: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as out:
             _fetch(file.url, out, place.name)
+        if file.member is not None:
+            part.write_bytes(_member(part, file.member))
         check_sha256(part, file)
         part.chmod(0o644)  # mkstemp keeps it from everybody else
         part.replace(place)
@@ -115,6 +120,15 @@ def _fetch(url: str, out: IO[bytes], title: str) -> None:
             progress.advance(bar, len(piece))
     if size and came != int(size):
         raise OSError(f"the connection ended after {came} of {size} bytes; run again")
+
+
+def _member(archive: Path, name: str) -> bytes:
+    """What a zip archive holds under a name. OSError when it is no whole archive, or has no such member."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(name)
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise OSError(f"what came is no whole zip archive with {name} in it ({error}); run again") from error
 
 
 def check_sha256(part: Path, file: NamedFile) -> None:

