@@ -68,7 +68,7 @@ def write(path: Path, text: str) -> None:
 
 def replace(path: Path, save: Callable[[Path], None]) -> None:
     """Let `save` make a file beside `path`, then give it that name, so that under the name there is always a whole file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{os.getpid()}.{path.name}")  # its suffix stays, which may decide how it is written
     try:
         save(partial)
         os.replace(partial, path)

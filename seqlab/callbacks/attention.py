@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 
-from seqlab.data.base import Batch
+from seqlab.data.base import Batch, SequenceDataModule
+from seqlab.data.pairs import PADDING
 from seqlab.pictures.attention import draw_attention
 from seqlab.registry import unknown
 from seqlab.tasks.sequence_to_sequence import SequenceToSequence
 
 PICTURE = "attention.png"
+Panel = tuple[Sequence[str], Sequence[str], Sequence[Sequence[float]]]  # source, written, weights [written][source]
 
 
 class AttentionPicture(L.Callback):
-    """After the test: attention.png of the first `rows` test rows whose source and answer have 2 to `longest` symbols."""
+    """After the test: attention.png of the first `rows` test rows whose source has 2 to `longest` steps and whose answer no more symbols."""
 
     def __init__(self, directory: str | Path, rows: int = 3, longest: int = 40) -> None:
         if rows < 1:
@@ -34,18 +37,24 @@ class AttentionPicture(L.Callback):
             raise ValueError(unknown("task for the attention picture", type(pl_module).__name__, ["SequenceToSequence"], "Leave callbacks=attention out."))
         if self.batch is None:
             return
-        written, weights = pl_module.attention(self.batch)
-        if weights is None:  # a decoder without attention
-            return
-        data, labels = getattr(trainer, "datamodule", None), pl_module.labels
-        # without the data module, as in debug=overfit, nothing names the source's symbols but their numbers
-        sources = [str(i) for i in range(int(self.batch.inputs.max()) + 1)] if data is None else getattr(data, "source_symbols", labels)
-        lengths = [self.batch.inputs.shape[1]] * len(written) if self.batch.lengths is None else self.batch.lengths.tolist()
-        panels = []
-        for row, length in enumerate(lengths):
-            count = int((written[row] != 0).sum())
-            if 2 <= length <= self.longest and 2 <= count <= self.longest and len(panels) < self.rows:
-                source = [sources[i] for i in self.batch.inputs[row, :length].tolist()]
-                panels.append((source, [labels[i] for i in written[row, :count].tolist()], weights[row, :count, :length].tolist()))
+        data = getattr(trainer, "datamodule", None)  # absent when single batches are fitted: nothing but numbers names the steps then
+        panels = attention_panels(pl_module, self.batch, data, 2, self.longest)[: self.rows]
         if panels:
             draw_attention(self.path, panels)
+
+
+def attention_panels(task: SequenceToSequence, batch: Batch, data: SequenceDataModule | None, shortest: int = 1, longest: int = 10**9) -> list[Panel]:
+    """What `draw_attention` reads, of the rows whose source has `shortest` to `longest` steps and whose answer no more symbols; none without attention."""
+    written, weights = task.attention(batch)
+    if weights is None:
+        return []
+    lengths = [batch.inputs.shape[1]] * len(written) if batch.lengths is None else batch.lengths.tolist()
+    panels = []
+    for row, length in enumerate(lengths):
+        ids = [index for index in written[row].tolist() if index != PADDING]
+        if not (shortest <= length <= longest and len(ids) <= longest and ids):
+            continue
+        source = batch.inputs[row, :length]
+        names = [str(step) for step in source.tolist()] if data is None else data.step_names(source)
+        panels.append((names, [task.labels[index] for index in ids], weights[row, : len(ids), :length].tolist()))
+    return panels

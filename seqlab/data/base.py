@@ -27,8 +27,9 @@ SPEC = "spec.json"  # the DataSpec in a run directory
 class DataSpec:
     """What a data set gives, in sizes and names.
 
-    inputs: "features", (B, T, input_size) floats; "tokens", (B, T) ids below input_size; or "words", (B, T, 1 + L) ids: of
-    the word, below input_size, then of its characters, below num_characters, 0 past the word's end.
+    inputs: "features", (B, T, input_size) floats; "tokens", (B, T) ids below input_size; "words", (B, T, 1 + L) ids: of
+    the word, below input_size, then of its characters, below num_characters, 0 past the word's end; or "sentences",
+    (B, T, L) ids of the words of T sentences, below input_size, 0 past a sentence's end.
     targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; "values"
     (B, output_size), floats; "symbols" (B, U), ids of another sequence, its end among them, 0 past it; or "horizon"
     (B, horizon, output_size), floats, the next steps of as many series.
@@ -211,6 +212,10 @@ class SequenceDataModule(L.LightningDataModule, ABC):
     def read_out(self, ids: Iterable[int]) -> str:
         """The text that ids of the targets stand for; of data that has `references`."""
         raise TypeError(f"the targets of {type(self).__name__} are no text; expected data whose references are.")
+
+    def step_names(self, inputs: Tensor) -> list[str]:
+        """What the steps of one row's inputs (T, …) read as, for pictures; the ids of tokens by default."""
+        return [str(step) for step in inputs.tolist()]
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
         """A few lines that show what the trained model does, for the end of a run; predict(batch) gives the model's answers."""

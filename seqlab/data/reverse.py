@@ -65,6 +65,9 @@ class Reverse(SequenceDataModule):
         batch = pad_pairs([self.splits["test"][row] for row in range(min(5, self.sizes["test"]))])
         return [f"{self.text(source)} -> {self.text(written)}" for source, written in zip(batch.inputs, predict(batch), strict=True)]
 
+    def step_names(self, inputs: Tensor) -> list[str]:
+        return [self.symbols[index] for index in inputs.tolist()]
+
     def text(self, ids: Tensor) -> str:
         """ids (U,) -> the letters; the marks leave no trace."""
         return "".join(self.symbols[index] for index in ids.tolist() if index >= len(MARKS))

@@ -3,7 +3,8 @@
 from seqlab.frontends.base import Frontend
 from seqlab.frontends.convolutions import Convolution, ConvolvedFeatures, NGrams
 from seqlab.frontends.features import Features
+from seqlab.frontends.sentences import Sentences
 from seqlab.frontends.tokens import Embedding, Tokens
 from seqlab.frontends.words import Words
 
-__all__ = ["Convolution", "ConvolvedFeatures", "Embedding", "Features", "Frontend", "NGrams", "Tokens", "Words"]
+__all__ = ["Convolution", "ConvolvedFeatures", "Embedding", "Features", "Frontend", "NGrams", "Sentences", "Tokens", "Words"]

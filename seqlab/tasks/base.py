@@ -104,6 +104,9 @@ class Task(L.LightningModule, ABC):
         """Metrics that are a function of a split's mean loss, {name: value}; none by default."""
         return {}
 
+    def keep(self, split: str, outcome: Outcome) -> None:
+        """Called with every Outcome of an evaluation: put aside what `closing_metrics` needs; nothing by default."""
+
     def closing_metrics(self, split: str) -> dict[str, Tensor]:
         """Metrics of a split that need all of its batches at once, {name: value}, called at its end; none by default."""
         return {}
@@ -125,6 +128,14 @@ class Task(L.LightningModule, ABC):
     def answer(self, batch: Batch) -> list[dict[str, Any]]:
         """What the trained model says of each row of a batch without targets, as plain values for `seqlab predict`."""
         raise ValueError(f"{type(self).__name__} has no answers to write for new input. Predict with a run of another task.")
+
+    def carried_over(self) -> dict[str, Any]:
+        """What one training batch leaves to the next besides weights, as plain data and tensors: in a checkpoint for each rank."""
+        return {"gradient_norm": self.gradient_norm}
+
+    def carry_over(self, carried: dict[str, Any]) -> None:
+        """Go on from what `carried_over` gave, in a run that is resumed."""
+        self.gradient_norm = carried["gradient_norm"]
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         loss = self.outcome(batch).loss
@@ -168,14 +179,14 @@ class Task(L.LightningModule, ABC):
     def on_test_epoch_end(self) -> None:
         self._report("test")
 
-    def _evaluate(self, split: str, batch: Batch) -> Outcome:
+    def _evaluate(self, split: str, batch: Batch) -> None:
         outcome = self.outcome(batch)
         loss, metrics = self._meters(split)
         loss.update(outcome.loss, weight=outcome.count)
         metrics.update(outcome.predictions, outcome.targets)
         if split == "test" and self.confusion is not None:
             self.confusion.update(outcome.predictions, outcome.targets)
-        return outcome
+        self.keep(split, outcome)
 
     def _meters(self, split: str) -> tuple[MeanMetric, MetricCollection]:
         loss, metrics = self.losses[split], self.metrics[split]

@@ -15,7 +15,7 @@ from seqlab.data.pairs import END, PADDING, START
 from seqlab.executors import lengths_to_mask
 from seqlab.metrics.translation import BLEU_SIGNATURE, CHRF_SIGNATURE, text_scores
 from seqlab.metrics.written import WrittenMetrics
-from seqlab.search import Beam, beam_search
+from seqlab.search import Beam, Hypothesis, beam_search
 from seqlab.seq2seq import Decoder, TeacherForcing
 from seqlab.tasks.base import Outcome, Task
 
@@ -47,14 +47,10 @@ class SequenceToSequence(Task):
             raise ValueError(f"max_ratio is {max_ratio} and max_extra {max_extra}; expected at least 0 and 1.")
         self.label_smoothing = label_smoothing
         self.teacher_forcing = teacher_forcing or TeacherForcing()
-        self.beam = beam or Beam(size=1, never=(PADDING, START))
         self.max_ratio = max_ratio
         self.max_extra = max_extra
-        if self.beam.size > self.decoder.vocabulary_size:
-            raise ValueError(
-                f"beam size is {self.beam.size} but only {self.decoder.vocabulary_size} symbols can follow each other; expected at most as many hypotheses. "
-                "Lower task.beam.size."
-            )
+        self.beam = beam or Beam(size=1, never=(PADDING, START))
+        self.use_beam(self.beam)
         self.written: dict[str, list[list[int]]] = {"val": [], "test": []}
 
     @property
@@ -65,6 +61,13 @@ class SequenceToSequence(Task):
 
     def make_metrics(self) -> MetricCollection:
         return MetricCollection([WrittenMetrics()])
+
+    def use_beam(self, beam: Beam) -> None:
+        """Write with this beam from now on. Raises ValueError for one that holds more hypotheses than there are symbols."""
+        size = self.decoder.vocabulary_size
+        if beam.size > size:
+            raise ValueError(f"beam size is {beam.size} but the vocabulary has {size} symbols; expected at most as many hypotheses. Give a smaller beam.")
+        self.beam = beam
 
     def begin(self, batch: Batch) -> State:
         """The decoder's state before the first symbol."""
@@ -84,20 +87,21 @@ class SequenceToSequence(Task):
         return Outcome(loss, count, batch.targets[:, :0] if self.training else self.write(batch, state), targets)
 
     @torch.no_grad()
-    def write(self, batch: Batch, state: State | None = None) -> Tensor:
-        """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""
+    def hypotheses(self, batch: Batch, state: State | None = None) -> list[list[Hypothesis]]:
+        """What the beam finds for each row, the best first; state: what `begin` gave."""
         state = self.begin(batch) if state is None else state
         sources = [batch.inputs.shape[1]] * len(batch.inputs) if batch.lengths is None else batch.lengths.tolist()
         longest = [int(self.max_ratio * length) + self.max_extra for length in sources]
         start = torch.full((len(batch.inputs),), START, device=batch.inputs.device)
-        found = beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
-        rows = [torch.tensor(row[0].ids, dtype=torch.long, device=start.device) for row in found]
+        return beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
+
+    def write(self, batch: Batch, state: State | None = None) -> Tensor:
+        """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""
+        rows = [torch.tensor(row[0].ids, dtype=torch.long, device=batch.inputs.device) for row in self.hypotheses(batch, state)]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
-    def _evaluate(self, split: str, batch: Batch) -> Outcome:
-        outcome = super()._evaluate(split, batch)
+    def keep(self, split: str, outcome: Outcome) -> None:
         self.written[split] += outcome.predictions.tolist()
-        return outcome
 
     def closing_metrics(self, split: str) -> dict[str, Tensor]:
         """BLEU, chrF, WER and CER of all that was written, where the data's targets are text."""
@@ -112,8 +116,13 @@ class SequenceToSequence(Task):
         return {name: torch.tensor(value) for name, value in scores.items()}
 
     def answer(self, batch: Batch) -> list[dict[str, Any]]:
-        """symbols: what is written for each row, by the names of the classes."""
-        return [{"symbols": [self.labels[index] for index in row if index != PADDING]} for row in self.write(batch).tolist()]
+        """symbols: what is written for each row, by the names of the classes. hypotheses: where the beam gives several, all of
+        them, with log_probability and score."""
+        return [self._answer(row) for row in self.hypotheses(batch)]
+
+    def _answer(self, found: list[Hypothesis]) -> dict[str, Any]:
+        rows = [{"symbols": [self.labels[index] for index in one.ids], "log_probability": one.log_probability, "score": one.score} for one in found]
+        return {"symbols": rows[0]["symbols"], **({"hypotheses": rows} if self.beam.num_best > 1 else {})}
 
     @torch.no_grad()
     def attention(self, batch: Batch) -> tuple[Tensor, Tensor | None]:

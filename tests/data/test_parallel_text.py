@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqlab.data.multi30k import Multi30k
 from seqlab.data.parallel_text import ParallelText, read_pairs
 
 ENGLISH, GERMAN = "a dog runs .\na cat sleeps .\n\ntwo dogs", "ein Hund rennt .\neine Katze schläft .\n\nzwei Hunde"
@@ -30,10 +31,11 @@ def build(files: tuple[Path, Path], **options) -> ParallelText:
 
 def test_two_files_and_a_table_hold_the_same_pairs(files: tuple[Path, Path], tmp_path: Path) -> None:
     expected = [("a dog runs .", "ein Hund rennt ."), ("a cat sleeps .", "eine Katze schläft ."), ("two dogs", "zwei Hunde")]
-    assert read_pairs([str(file) for file in files]) == expected
+    assert [pair[:2] for pair in read_pairs([str(file) for file in files])] == expected
+    assert [pair.line for pair in read_pairs([str(file) for file in files])] == [1, 2, 4]
     table = tmp_path / "t.tsv"
     table.write_text("".join(f"{left}\t{right}\tmore\n" for left, right in expected), encoding="utf-8")
-    assert read_pairs(str(table)) == expected
+    assert [pair[:2] for pair in read_pairs(str(table))] == expected
 
 
 @pytest.mark.parametrize("unit", ["bpe", "words", "characters"])
@@ -70,6 +72,48 @@ def test_long_training_pairs_are_left_out_and_counted(files: tuple[Path, Path], 
         data = build(files, unit="words", max_length=3)
     assert (len(data.splits["train"]), len(data.splits["test"])) == (1, 3)
     assert "2 of 3 training pairs are longer than data.max_length=3" in caplog.text
+
+
+def test_long_sources_are_answered_and_said(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = build(files, unit="words")
+    new = tmp_path / "new.txt"
+    new.write_text("a dog\n\na dog runs and runs\n", encoding="utf-8")
+    with caplog.at_level("WARNING", logger="seqlab"):
+        rows = data.read_new(new)
+    assert sum(row is not None for row in rows) == 2
+    assert "1 of 3 sources are longer than any in training, which went up to 4 symbols; the first is line 3 with 5" in caplog.text
+
+
+def test_unknown_targets_are_marked_and_named_or_an_error(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pair, test = [str(file) for file in files], tmp_path / "test.tsv"
+    test.write_text("a dog\tein Hund\n\na dog\tein Fuchs\n", encoding="utf-8")
+    options = {"unit": "words", "min_count": 1}
+    with caplog.at_level("WARNING", logger="seqlab"):
+        data = ParallelText(pair, pair, str(test), **options)
+        data.setup()
+    assert "1 of 2 targets of test hold symbols that the model cannot write" in caplog.text
+    assert "test.tsv, line 3: the target has '▁Fuchs'" in caplog.text
+    assert data.references("test") == ["ein Hund", "ein Fuchs"]
+    with pytest.raises(ValueError, match=r"test\.tsv, line 3: the target has '▁Fuchs'.*unknown_targets=mark"):
+        ParallelText(pair, pair, str(test), unknown_targets="error", **options).setup()
+    with pytest.raises(ValueError, match="no way with unknown targets is named 'eror'"):
+        ParallelText(pair, pair, pair, unknown_targets="eror")
+
+
+def test_multi30k_is_two_languages_and_a_test(tmp_path: Path) -> None:
+    for name in ("train", "val", "test_2016_flickr", "test_2017_flickr"):
+        for language, text in (("en", "a dog"), ("de", "ein Hund"), ("fr", "un chien")):
+            (tmp_path / "multi30k").mkdir(exist_ok=True)
+            with gzip.open(tmp_path / "multi30k" / f"{name}.{language}.gz", "wt", encoding="utf-8") as file:
+                file.write(f"{text}\n{text} {name}\n")
+    data = Multi30k(tmp_path, "fr", "en", test="2017", unit="words")
+    data.prepare_data()
+    data.setup()
+    assert data.references("test") == ["a dog", "a dog test_2017_flickr"]
+    assert data.sides[0].decode(data.splits["val"][0].inputs.tolist()) == "un chien"
+    for arguments, message in ((("xx",), "no language of multi30k"), (("de", "de"), "expected two languages"), (("de", "en", "2015"), "no test of multi30k")):
+        with pytest.raises(ValueError, match=message):
+            Multi30k(tmp_path, *arguments)
 
 
 @pytest.mark.parametrize(

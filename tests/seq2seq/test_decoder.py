@@ -24,6 +24,8 @@ KINDS = {
     "general": {"attention": GeneralAttention},
     "additive with input feeding": {"attention": partial(AdditiveAttention, attention_size=3), "input_feeding": True},
     "location": {"attention": partial(LocationAttention, attention_size=3, num_filters=2, filter_size=3)},
+    "tied": {"attention": GeneralAttention, "attended_size": 4, "tied": True},
+    "narrow with input feeding": {"attention": GeneralAttention, "attended_size": 3, "input_feeding": True},
     "no bridge": {"attention": GeneralAttention, "bridge": False},
     "no attention": {},
 }
@@ -87,6 +89,12 @@ def test_the_top_of_the_decoder_reads_the_top_of_the_encoder() -> None:
     assert not list(set(bridge.parameters()) & set(bridge.decoder[0].parameters()))
 
 
+def test_a_tied_output_is_the_embedding() -> None:
+    _, decoder = build("tied")
+    assert decoder.output.weight is decoder.embedding.weight
+    assert decoder.output.weight.abs().max() <= 0.1  # not N(0, 1), whose first scores would lie far apart
+
+
 def test_without_teacher_forcing_the_model_reads_what_it_drew(monkeypatch: pytest.MonkeyPatch) -> None:
     reads, decoder = build("general")
     x, tokens = source()
@@ -134,6 +142,10 @@ def test_what_is_wrong_is_said() -> None:
     layers = partial(Stack.of, "gru", hidden_size=5)
     with pytest.raises(ValueError, match="no attention whose result could be fed"):
         Decoder(7, reads, layers, input_feeding=True)
+    with pytest.raises(ValueError, match="the output reads 5 values and the embedding has 128"):
+        Decoder(7, reads, layers, tied=True)
+    with pytest.raises(ValueError, match="attended_size is 3 but there is no attention"):
+        Decoder(7, reads, layers, attended_size=3)
     with pytest.raises(ValueError, match="neither attention nor a bridge"):
         Decoder(7, reads, layers, bridge=False)
     with pytest.raises(ValueError, match="key_size is 4 and query_size 5"):

@@ -77,5 +77,7 @@ def test_smoothing_and_scheduled_sampling_are_of_training_alone() -> None:
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="the head is a StepHead, which writes no sequence"):
         build(StepHead(32, 6))
+    with pytest.raises(ValueError, match="beam size is 7 but the vocabulary has 6 symbols"):
+        build(beam=Beam(7))
     with pytest.raises(ValueError, match="label_smoothing is 1"):
         build(label_smoothing=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,13 +52,57 @@ def test_choices_are_made_on_the_command_line(writes: Callable[..., Run], choice
     assert writes(*SMALL, *choices, "task.teacher_forcing.schedule=linear", "task.teacher_forcing.k=1").summary["status"] == "finished"
 
 
-def test_a_translator_answers_line_for_line(writes: Callable[..., Run], tmp_path: Path) -> None:
-    pairs, new, output = tmp_path / "pairs.tsv", tmp_path / "new.txt", tmp_path / "out.txt"
+@pytest.fixture
+def translator(writes: Callable[..., Run], tmp_path: Path) -> Run:
+    pairs = tmp_path / "pairs.tsv"
     pairs.write_text("a dog runs .\tein Hund rennt .\ntwo cats\tzwei Katzen\n" * 4, encoding="utf-8")
+    return writes("data=parallel_text", f"data.train={pairs}", f"data.val={pairs}", f"data.test={pairs}", "data.num_merges=5")
+
+
+def test_a_translator_answers_line_for_line(translator: Run, tmp_path: Path) -> None:
+    metrics = translator.summary["metrics"]
+    assert {"test/bleu", "test/chrf", "test/wer", "test/cer", "val/bleu"} <= set(metrics)
+    assert translator.summary["signatures"]["bleu"] == "nrefs:1|case:mixed|eff:no|tok:13a|smooth:none"
+    assert evaluate(translator.directory)["test/chrf"] == metrics["test/chrf"]
+    new, output = tmp_path / "new.txt", tmp_path / "out.txt"
     new.write_text("a cat\n\ntwo dogs run\n", encoding="utf-8")
-    done = writes("data=parallel_text", f"data.train={pairs}", f"data.val={pairs}", f"data.test={pairs}", "data.num_merges=5")
-    predicted = predict(done.directory, new, output)
-    assert (predicted.answered, predicted.blank) == (2, 1)
+    predicted = predict(translator.directory, new, output)
+    assert (predicted.answered, predicted.blank, predicted.picture) == (2, 1, None)
     lines = output.read_text(encoding="utf-8").split("\n")
     assert len(lines) == 4
     assert lines[1] == ""
+    best = predict(translator.directory, new, tmp_path / "best.jsonl", beam=4, num_best=3, attention=1)
+    rows = [json.loads(line) if line else None for line in (tmp_path / "best.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
+    assert rows[1] is None
+    assert [len(row["hypotheses"]) for row in (rows[0], rows[2])] == [3, 3]
+    scores = [found["score"] for found in rows[0]["hypotheses"]]
+    assert scores == sorted(scores, reverse=True)
+    assert rows[0]["text"] == rows[0]["hypotheses"][0]["text"]
+    assert best.picture is not None
+    assert best.picture.stat().st_size > 1000
+
+
+def test_a_search_that_cannot_be_is_refused(translator: Run, writes: Callable[..., Run], tmp_path: Path) -> None:
+    new = tmp_path / "new.txt"
+    new.write_text("a cat\n", encoding="utf-8")
+    for options, message in (
+        ({"beam": 1000}, "beam size is 1000 but the vocabulary has"),
+        ({"beam": 2, "num_best": 3}, "num_best is 3; expected 1..2"),
+        ({"num_best": 0}, "num_best is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict(translator.directory, new, tmp_path / "out.txt", **options)
+    blind = writes(*SMALL, "attention=none")
+    with pytest.raises(ValueError, match="was trained without attention"):
+        predict(blind.directory, new, tmp_path / "out.txt", attention=1)
+
+
+def test_a_reader_answers_questions(writes: Callable[..., Run], tmp_path: Path) -> None:
+    file = tmp_path / "asked.jsonl"
+    rows = [{"context": f"Mary is {place}. John sleeps.", "question": "Where is Mary?", "answer": place} for place in ("out", "in")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows * 4), encoding="utf-8")
+    done = writes("data=question_answer", f"data.train={file}", f"data.val={file}", f"data.test={file}", "frontend=sentences", "task.max_ratio=0")
+    assert "test/bleu" not in done.summary["metrics"]
+    assert (done.directory / "attention.png").stat().st_size > 1000
+    assert predict(done.directory, file, tmp_path / "out.txt").answered == 8
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8").count("\n") == 8
