@@ -14,11 +14,12 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from seqlab import make_cell
+from seqlab import Cell, make_cell
 from seqlab.bench.sides import Side, Size, build_side
 from seqlab.executors import EXECUTORS, Call, choose
 
@@ -91,13 +92,19 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@cache
+def cell_of(name: str, width: int) -> Cell:
+    """Made once: the orthogonal weights of a wide cell take a second."""
+    return make_cell(name, width, width)
+
+
 def judge(rows: list[dict[str, str]]) -> None:
     """Print how `choose` compares with the best executor by hand, and where it is furthest from it."""
     found: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
     for row in rows:
         times = {executor: float(row[executor]) for executor in EXECUTORS if row[executor]}
         steps, batch, width, threads = int(row["T"]), int(row["B"]), int(row["H"]), int(row["threads"])
-        chosen = choose(make_cell(row["cell"], width, width), "auto", Call(steps, row["mode"] == "training", batch=batch, threads=threads)).executor
+        chosen = choose(cell_of(row["cell"], width), "auto", Call(steps, row["mode"] == "training", batch=batch, threads=threads)).executor
         best = min(times, key=lambda name: times[name])
         found[threads, row["mode"], row["cell"]].append((times[chosen] / times[best], f"T {steps} B {batch} H {width}: {chosen}, best {best}"))
     print("| threads | mode | cell | within 1.05 | geometric mean | worst |\n|---|---|---|---|---|---|")

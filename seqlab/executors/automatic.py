@@ -4,7 +4,8 @@ On a CPU the numbers below are measured: experiments/speed/thresholds.py times e
 thresholds.csv beside it holds the times, and `--check` says how far this choice is from the best executor by hand. They
 come of three costs. A step of the loop costs 25 to 200 µs of launches. A call of compiled code costs 0.2 ms forward and
 0.8 ms with its backward, and then little more than its arithmetic. torch's LSTM kernel costs 0.1 ms a call and, for one
-step, as much again as reading its weights; those of GRU and RNN are loops over small operations.
+step, as much again as reading its weights; on several threads its steps wait for each other, 5 µs each, where compiled ones
+go through time on rows of their own. The kernels of GRU and RNN are loops over small operations.
 
 On a GPU nothing is measured yet: there the order is by how many launches follow one another.
 Dimension key: T time, B batch, H width of the output.
@@ -20,6 +21,8 @@ import torch
 LEAST_STEPS = 16  # fewer do not pay for the five seconds of compiling them: less than 0.3 ms a call could be won
 WIDE = 2048  # B · H from which a step is mostly arithmetic, in which compiled code is faster than the loop …
 VERY_WIDE = 8192  # … and from which a few steps are enough
+MEETINGS = 128  # steps from which the waits of several threads for each other add up to half a millisecond …
+NARROW = 1024  # … which is more than the arithmetic of compiled steps takes longer than the kernel's up to this B · H
 LSTM_WORK = 2.5 * 2**20  # T H² √B from which compiled training is faster than torch's LSTM kernel on one thread
 
 
@@ -93,7 +96,9 @@ def on_gpu(call: Call, no: Obstacles) -> Choice:
 def _compiled_pays(call: Call, no: Obstacles) -> bool:
     work = call.batch * no.width
     if no.kernel == "lstm":  # threads share the rows of compiled steps, but only the products of the kernel's
-        return call.gradient and call.steps > 1 and call.steps * no.width**2 * math.sqrt(call.batch) * call.num_threads() >= LSTM_WORK
+        if not call.gradient:
+            return call.num_threads() > 1 and call.batch > 1 and call.steps >= MEETINGS and work < NARROW
+        return call.steps > 1 and call.steps * no.width**2 * math.sqrt(call.batch) * call.num_threads() >= LSTM_WORK
     if not no.scan:  # its step has few operations, so the loop and the scan cost less
         return call.steps >= (LEAST_STEPS // 2 if work >= VERY_WIDE else 2 * LEAST_STEPS if work >= WIDE else 4 * LEAST_STEPS)
     least = LEAST_STEPS * 2 if no.kernel.startswith("rnn") else LEAST_STEPS  # a step of three operations is soon run in any way
@@ -102,5 +107,6 @@ def _compiled_pays(call: Call, no: Obstacles) -> bool:
 
 def _loop_beats_kernel(call: Call, no: Obstacles) -> bool:
     if no.kernel == "lstm":
-        return call.steps * call.batch < no.width / 16 or (call.steps == 1 and not (call.batch >= 64 and call.batch * no.width >= VERY_WIDE))
+        enough = 64 if call.num_threads() == 1 else 32  # the loop's small operations run on one thread
+        return call.steps * call.batch < no.width / 16 or (call.steps == 1 and not (call.batch >= enough and call.batch * no.width >= VERY_WIDE))
     return call.steps == 1 and no.kernel != "gru"

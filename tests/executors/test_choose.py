@@ -54,6 +54,10 @@ def test_auto_on_a_machine_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> N
     small, wide = make_cell("lstm", 3, 32), make_cell("lstm", 3, 512)
     assert choose(small, call=Call(512, batch=16)).executor == "native"
     assert choose(small, call=Call(1024, batch=8, threads=2)).executor == "compiled"
+    whole = [(8, 1), (8, 2), (32, 2), (1, 2)]  # batch, threads: to wait for each other takes longer than small steps
+    assert [choose(small, call=Call(1024, False, batch=b, threads=n)).executor for b, n in whole] == ["native", "compiled", "native", "native"]
+    single = [(32, 1), (32, 2), (64, 1)]
+    assert [choose(make_cell("lstm", 3, 256), call=Call(1, False, batch=b, threads=n)).executor for b, n in single] == ["loop", "native", "native"]
     assert choose(wide, call=Call(16, batch=16)).executor == "compiled"
     assert choose(wide, call=Call(16, gradient=False, batch=16)).executor == "native"
     linear = make_cell("min_gru", 3, 64)
