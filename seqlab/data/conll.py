@@ -16,7 +16,7 @@ from seqlab.data.labelled_text import LabelledItem, LabelledText
 from seqlab.data.split_files import SplitFiles
 from seqlab.data.splits import Fractions, group_by_name
 from seqlab.data.text_files import read_lines, table_kind
-from seqlab.data.token_lines import NAMED_SEPARATORS, SCHEMES, TokenLine, are_spans, check_columns, column, is_part, read_sentences, tags_to_bio
+from seqlab.data.token_lines import NAMED_SEPARATORS, SCHEMES, TokenLine, are_spans, check_columns, check_width, column, is_part, read_sentences, tags_to_bio
 from seqlab.pictures.tags import draw_tags
 from seqlab.registry import unknown
 
@@ -93,6 +93,7 @@ class TaggedText(LabelledText):
         if table_kind(file):
             raise ValueError(f"{file} is a table of texts by its name; expected lines of tokens, as the run was trained on. Convert it.")
         sentences = read_sentences(file, self.encoding, self.separator, self.conllu)
+        check_width(sentences, file)  # lines of running text differ in it
         self.new = file, sentences
         return [self.example([column(row, self.token_column, "token", file) for row in rows]) for rows in sentences]
 

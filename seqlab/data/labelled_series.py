@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Sampler
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.batches import BudgetBatches
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.splits import Fractions, check_fractions, hold_out, leave_group_out, split_examples, stratified_folds, warn_of_duplicates
 
@@ -40,6 +42,7 @@ class SeriesData(SequenceDataModule):
     of what is left. The classes are those of the training split, in the order of the alphabet or of their numbers.
     files, columns, header, separator, encoding: of files with a sequence each, as new input has them: which files in a folder, and
     how a table is read (see `read_table`); columns: those that are read, by name or number; None: all.
+    batch_tokens: batches of so many steps, padding included, of sequences of about one length, in place of batch_size.
     """
 
     def __init__(
@@ -57,12 +60,15 @@ class SeriesData(SequenceDataModule):
         separator: str | None = None,
         encoding: str = "utf-8",
         batch_size: int = 32,
+        batch_tokens: int | None = None,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
         check_fractions(fractions)
+        if batch_tokens is not None and batch_tokens < 1:
+            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
         if num_folds is not None and leave_out is not None:
             raise ValueError(f"data.num_folds is {num_folds} and data.leave_out is {leave_out!r}; expected one of them. Set the other to null.")
         if num_folds is not None and not 0 <= fold < num_folds:
@@ -70,6 +76,7 @@ class SeriesData(SequenceDataModule):
         self.fractions, self.split_seed, self.grouped = fractions, split_seed, grouped
         self.num_folds, self.fold, self.leave_out, self.val_fraction = num_folds, fold, leave_out, val_fraction
         self.files, self.columns, self.header, self.separator, self.encoding = files, columns, header, separator, encoding
+        self.batch_tokens = batch_tokens
         self._spec: DataSpec | None = None
         self._read_files: list[Path] = []  # what read_new read last
 
@@ -115,6 +122,12 @@ class SeriesData(SequenceDataModule):
             return split_examples(len(series), self.fractions, self.split_seed, kept)
         train, val = hold_out(len(rest), self.val_fraction, self.split_seed, [groups[index] for index in rest] if self.grouped else None)
         return dict(zip(SPLITS, ([rest[index] for index in train], [rest[index] for index in val], test), strict=True))
+
+    def batches(self, split: str) -> Sampler[Any]:
+        data = self.splits[split]
+        if self.batch_tokens is None or not isinstance(data, ExampleSplit):
+            return super().batches(split)
+        return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, split == "train", self.seed)
 
     def restore(self, directory: Path) -> None:
         path = directory / SPEC

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from seqlab.data.base import Batch, DataSpec, Example, SequenceDataModule
 from seqlab.data.idx import read_idx
 from seqlab.data.named import NamedData, NamedFile
+from seqlab.data.splits import warn_of_duplicates
 from seqlab.registry import unknown
 
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -87,7 +88,9 @@ class MNIST(SequenceDataModule):
         if self.splits:
             return
         order = pixel_order(self.reading, self.permutation_seed)
-        self.splits = {split: ImageSplit(images, labels, order) for split, (images, labels) in read_mnist(self.data_dir).items()}
+        parts = read_mnist(self.data_dir)
+        self.duplicates = warn_of_duplicates({split: [image.tobytes() for image in images.numpy()] for split, (images, _) in parts.items()})
+        self.splits = {split: ImageSplit(images, labels, order) for split, (images, labels) in parts.items()}
 
 
 def read_mnist(data_dir: str | Path | None = None) -> dict[str, tuple[Tensor, Tensor]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seqlab.data.base import SPLITS, DataSpec, SequenceDataModule
-from seqlab.data.splits import Fractions, split_documents, split_points
+from seqlab.data.splits import Fractions, split_documents, split_points, warn_of_duplicates
 from seqlab.data.streams import StreamBatches, TokenStreams
 from seqlab.data.text_files import python_documentation, read_documents
 from seqlab.data.vocabulary import END, START, Vocabulary, build_vocabulary, check_unit, tokenise
@@ -79,6 +79,8 @@ class TextData(SequenceDataModule):
         if self.splits:
             return
         parts = self._read()
+        # of one text that is cut, or of streams, the parts are sequences of their own; sentences and documents may come again
+        self.duplicates = warn_of_duplicates({split: [tuple(sequence) for sequence in sequences] for split, sequences in parts.items()})
         counts = {split: Counter(symbol for sequence in sequences for symbol in sequence) for split, sequences in parts.items()}
         for split in SPLITS:
             if counts[split].total() < 2:

@@ -86,8 +86,8 @@ def are_spans(tags: set[str]) -> bool:
     return bool(typed) and ("O" in tags or typed == tags)
 
 
-def check_columns(sentences: list[list[TokenLine]], token: int, tag: int, file: Path) -> None:
-    """Raise ValueError naming the first line with another number of columns than the first, or without one for each of token and tag."""
+def check_width(sentences: list[list[TokenLine]], file: Path) -> None:
+    """Raise ValueError naming the first line with another number of columns than the first."""
     rows = [row for sentence in sentences for row in sentence]
     for row in rows:
         if len(row.fields) != len(rows[0].fields):
@@ -95,6 +95,12 @@ def check_columns(sentences: list[list[TokenLine]], token: int, tag: int, file: 
                 f"{file}, line {row.line}: {len(row.fields)} columns, {' '.join(row.fields)[:40]!r}; expected {len(rows[0].fields)}, as in line "
                 f"{rows[0].line}. Repair the line, or set data.separator."
             )
+
+
+def check_columns(sentences: list[list[TokenLine]], token: int, tag: int, file: Path) -> None:
+    """Raise ValueError as `check_width`, and naming the first line without a column for each of token and tag."""
+    check_width(sentences, file)
+    for row in (row for sentence in sentences for row in sentence):
         if token == tag or (min(token, tag) < 0 and abs(token - tag) == len(row.fields)):  # counted from either end
             raise ValueError(
                 f"{file}, line {row.line}: {len(row.fields)} columns, {' '.join(row.fields)[:40]!r}; expected token and tag in columns of their own. "

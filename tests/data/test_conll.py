@@ -129,3 +129,5 @@ def test_a_table_is_no_new_input(tmp_path: Path) -> None:
     data = ready(write(tmp_path / "a.txt", "a X\nb Y\n"))
     with pytest.raises(ValueError, match="is a table of texts by its name"):
         data.read_new(write(tmp_path / "new.csv", "text\na\n"))
+    with pytest.raises(ValueError, match=r"new.txt, line 2: 4 columns, 'of three ships sail'; expected 3, as in line 1"):
+        data.read_new(write(tmp_path / "new.txt", "the first line\nof three ships sail\n"))

@@ -53,6 +53,16 @@ def test_three_ways_to_read(small: Path, reading: str, shape: tuple[int, int]) -
     assert batch.inputs.shape == (5, *shape)
 
 
+def test_images_that_are_in_two_splits_are_counted(small: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = read_idx(small / "mnist" / "train-images-idx3-ubyte.gz")
+    images[10] = images[0]  # the first of the validation is the first of the training
+    mnist.SHA256["train-images-idx3-ubyte.gz"] = idx(small / "mnist" / "train-images-idx3-ubyte.gz", images)
+    data = MNIST(data_dir=small)
+    data.setup()
+    assert data.duplicates == {"val in train": 1}
+    assert "1 of val in train" in caplog.text
+
+
 def test_the_permutation_is_fixed_by_its_seed() -> None:
     first, again, other = pixel_order("permuted", 0), pixel_order("permuted", 0), pixel_order("permuted", 1)
     assert first is not None

@@ -48,6 +48,15 @@ def test_class_by_the_name_and_lengths_are_padded(tmp_path: Path) -> None:
     assert all(float(inputs[0, 1] < 0.5) == float(label) for inputs, label in zip(batch.inputs, batch.targets, strict=True))
 
 
+def test_batches_by_their_steps(tmp_path: Path) -> None:
+    data = made(folder(tmp_path / "f"), batch_tokens=20)
+    batches = list(data.train_dataloader())
+    assert sum(len(batch.inputs) for batch in batches) == len(data.splits["train"])  # type: ignore[arg-type]
+    assert all(batch.inputs.shape[0] * batch.inputs.shape[1] <= 20 for batch in batches)
+    with pytest.raises(ValueError, match=r"batch_tokens is 0; expected at least 1"):
+        made(tmp_path / "f", batch_tokens=0)
+
+
 def test_a_group_is_never_on_both_sides(tmp_path: Path) -> None:
     data = made(folder(tmp_path / "f"), grouped=True)
     parts = [people(data, split) for split in ("train", "val", "test")]

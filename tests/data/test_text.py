@@ -105,10 +105,25 @@ def test_sentences_end_where_the_rule_says() -> None:
     assert found == ['He said "No."', "Then he left (so.", "what)!", "A 3.5 m rope?", "Title without a stop", "What…", "猫だ。", "犬だ。"]
 
 
+def test_batches_of_sentences_by_their_symbols() -> None:
+    data = sentences(batch_tokens=40)
+    batches = list(data.train_dataloader())
+    assert sum(len(batch.inputs) for batch in batches) == len(data.splits["train"])  # pyright: ignore[reportArgumentType]
+    assert all(batch.inputs.numel() <= 40 or len(batch.inputs) == 1 for batch in batches)
+    with pytest.raises(ValueError, match=r"batch_tokens is 0; expected at least 1"):
+        sentences(batch_tokens=0)
+
+
 def test_lines_as_sentences(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("".join(f"line {n}. has two stops.\n\n" for n in range(10)), encoding="utf-8")
     data = sentences(path=tmp_path / "lines.txt", sentences="lines")
     assert [len(data.splits[split]) for split in ("train", "val", "test")] == [6, 2, 2]  # pyright: ignore[reportArgumentType]
+
+
+def test_sentences_that_are_in_two_splits_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "lines.txt").write_text("".join(f"line {n % 7}\n" for n in range(10)), encoding="utf-8")
+    assert sentences(path=tmp_path / "lines.txt", sentences="lines").duplicates == {"val in train": 1, "test in train": 2}  # 6 and 0, 1 and 2
+    assert "test in train" in caplog.text
 
 
 def test_the_run_keeps_sizes_and_symbols() -> None:
