@@ -17,8 +17,11 @@ from matplotlib.figure import Figure
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
-def main(here: Path, text: str, variants: Mapping[str, Sequence[str]], metrics: Sequence[str], percent: bool = True) -> None:
-    """here: the folder of the experiment. text: for --help. variants: {name: overrides of `seqlab train`}. metrics: to report, the first is drawn."""
+def main(here: Path, text: str, variants: Mapping[str, Sequence[str]], metrics: Sequence[str], percent: bool = True) -> Path:
+    """here: the folder of the experiment. text: for --help. variants: {name: overrides of `seqlab train`}. metrics: to report, the first is drawn.
+
+    Returns the folder of the runs, {variant}-{seed} each.
+    """
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs") / here.name, help="folder of the runs; those that are there are read, not repeated")
@@ -40,6 +43,7 @@ def main(here: Path, text: str, variants: Mapping[str, Sequence[str]], metrics: 
         mine = [row for row in rows if row["variant"] == name]
         cells = [name, f"{mine[0]['parameters']:,}", *(spread(mine, f"{split}_{metric}", percent) for metric in metrics for split in ("val", "test"))]
         print(f"| {' | '.join([*cells, spread(mine, 'seconds', False, 0)])} |")
+    return arguments.runs
 
 
 def train(overrides: Sequence[str], seed: int, directory: Path) -> None:
