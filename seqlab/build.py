@@ -33,8 +33,10 @@ def build_model(config: Any, spec: DataSpec) -> SequenceModel:
         load_plugin_file(file)
     make_frontend = instantiate(config.frontend)
     if make_frontend.func.reads != spec.inputs:
-        raise ValueError(f"the front end reads {make_frontend.func.reads} but the data gives {spec.inputs}. Choose frontend={spec.inputs}.")
-    sizes = {"num_characters": spec.num_characters} if spec.inputs == "words" else {}
+        fitting = "log_mel" if spec.inputs == "audio" else spec.inputs
+        raise ValueError(f"the front end reads {make_frontend.func.reads} but the data gives {spec.inputs}. Choose frontend={fitting}.")
+    more = {"words": "num_characters", "audio": "sampling_rate"}.get(spec.inputs)
+    sizes = {} if more is None else {more: getattr(spec, more)}
     frontend = make_frontend(input_size=spec.input_size, **sizes)
     encoder = instantiate(config.encoder)(input_size=frontend.output_size)
     sizes = {"horizon": spec.horizon} if spec.targets == "horizon" else {}

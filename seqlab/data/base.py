@@ -28,11 +28,13 @@ class DataSpec:
     """What a data set gives, in sizes and names.
 
     inputs: "features", (B, T, input_size) floats; "tokens", (B, T) ids below input_size; "words", (B, T, 1 + L) ids: of
-    the word, below input_size, then of its characters, below num_characters, 0 past the word's end; or "sentences",
-    (B, T, L) ids of the words of T sentences, below input_size, 0 past a sentence's end.
+    the word, below input_size, then of its characters, below num_characters, 0 past the word's end; "sentences", (B, T, L)
+    ids of the words of T sentences, below input_size, 0 past a sentence's end; or "audio", (B, T) floats in −1..1, samples
+    of which sampling_rate make a second.
     targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; "values"
-    (B, output_size), floats; "symbols" (B, U), ids of another sequence, its end among them, 0 past it; or "horizon"
-    (B, horizon, output_size), floats, the next steps of as many series.
+    (B, output_size), floats; "symbols" (B, U), ids of another sequence, its end among them, 0 past it; "transcript" (B, U),
+    ids of another sequence without an end, 0 past it; or "horizon" (B, horizon, output_size), floats, the next steps of as
+    many series.
     output_size: number of classes, of bits per step, of values, or of series. labels: their names, empty when they have none.
     """
 
@@ -43,6 +45,7 @@ class DataSpec:
     labels: tuple[str, ...] = ()
     num_characters: int = 0
     horizon: int = 0
+    sampling_rate: int = 0
 
     def to_json(self) -> str:
         """Plain data, for the run directory."""
@@ -212,6 +215,10 @@ class SequenceDataModule(L.LightningDataModule, ABC):
     def read_out(self, ids: Iterable[int]) -> str:
         """The text that ids of the targets stand for; of data that has `references`."""
         raise TypeError(f"the targets of {type(self).__name__} are no text; expected data whose references are.")
+
+    def place(self, split: str, row: int) -> str:
+        """What messages call a row of a split: the file and line that it is from, where it is from one."""
+        return f"row {row} of the {split} split"
 
     def step_names(self, inputs: Tensor) -> list[str]:
         """What the steps of one row's inputs (T, …) read as, for pictures; the ids of tokens by default."""

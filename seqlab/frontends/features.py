@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ class Features(Frontend):
 
     def prepare(self, data: Any) -> None:
         if self.normalise:
-            mean, deviation = moments(data)
+            mean, deviation = moments((batch.inputs, batch.lengths) for batch in data.train_dataloader())
             self.mean.copy_(mean)
             self.deviation.copy_(deviation)
 
@@ -41,15 +42,15 @@ class Features(Frontend):
         return self.dropout((inputs - self.mean) / self.deviation if self.normalise else inputs)
 
 
-def moments(data: Any) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (I) of each feature over the valid steps of the training split, summed up in float64.
+def moments(batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (I) of each feature over the valid steps of (x (B, T, I), lengths), summed up in float64.
 
     Where the deviation is 0 or is rounding alone it is 1.
     """
     centre = total = squares = torch.zeros(1, dtype=torch.float64)
     count = 0
-    for batch in data.train_dataloader():
-        steps = batch.inputs.flatten(0, 1) if batch.lengths is None else batch.inputs[lengths_to_mask(batch.lengths, batch.inputs.shape[1])]
+    for x, lengths in batches:
+        steps = x.flatten(0, 1) if lengths is None else x[lengths_to_mask(lengths, x.shape[1])]
         steps = steps.double()
         if not count:
             centre = steps.mean(0)  # squares are summed around it: around 0 those of a large mean would swallow the deviation

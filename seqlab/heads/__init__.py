@@ -2,6 +2,7 @@
 
 from seqlab.heads.adaptive import AdaptiveHead
 from seqlab.heads.crf import CRFHead
+from seqlab.heads.ctc import CTCHead
 from seqlab.heads.forecast import DirectForecastHead, NextValueHead, forecast_recursively
 from seqlab.heads.forecast_losses import AbsoluteError, ForecastLoss, GaussianLoss, HuberLoss, QuantileLoss, SquaredError, make_loss
 from seqlab.heads.pooled import PooledHead
@@ -13,6 +14,7 @@ __all__ = [
     "AbsoluteError",
     "AdaptiveHead",
     "CRFHead",
+    "CTCHead",
     "DirectForecastHead",
     "ForecastLoss",
     "GaussianLoss",

@@ -48,7 +48,7 @@ def ctc_losses(log_p: Tensor, targets: Tensor, lengths: Tensor | None = None) ->
     if bool((inside != (targets != BLANK)).any()):
         row = int((inside != (targets != BLANK)).any(1).nonzero()[0])
         raise ValueError(f"the labels of row {row} have a 0, the blank, between them; expected zeros past their end alone.")
-    least = counts + ((targets[:, 1:] == targets[:, :-1]) & inside[:, 1:]).sum(1)  # a blank must stand between equal labels
+    least = least_steps(targets)
     short = lengths < least
     if bool(short.any()):
         row = int(short.nonzero()[0])
@@ -57,3 +57,9 @@ def ctc_losses(log_p: Tensor, targets: Tensor, lengths: Tensor | None = None) ->
             "a step for each label and one between equal neighbours. Shorten time less, or leave the row out."
         )
     return nn.functional.ctc_loss(log_p.transpose(0, 1), targets, lengths, counts, BLANK, reduction="none")
+
+
+def least_steps(targets: Tensor) -> Tensor:
+    """targets (B, U) with zeros past their end -> the fewest steps of a path (B,): a blank must stand between equal labels."""
+    labels = targets != BLANK
+    return labels.sum(1) + ((targets[:, 1:] == targets[:, :-1]) & labels[:, 1:]).sum(1)

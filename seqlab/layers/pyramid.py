@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from seqlab.cells.base import State
+from seqlab.cells.base import Cell, State
 from seqlab.executors import lengths_to_mask
 from seqlab.layers.bidirectional import Bidirectional
 from seqlab.layers.contract import Lengths, SequenceModule, check_input, check_is_part
-from seqlab.layers.layer import Layer
-from seqlab.layers.stack import CellFactory, Stack
+from seqlab.layers.stack import CellFactory, Stack, Wrapper, make_layer
 
 
 class Shortened(SequenceModule):
@@ -48,15 +50,28 @@ class Shortened(SequenceModule):
         return f"factor={self.factor}"
 
 
-def pyramid(cell: CellFactory, input_size: int, num_layers: int = 3, factor: int = 2, dropout: float = 0.0, executor: str = "auto") -> Stack:
-    """A bidirectional layer over all steps, and num_layers − 1 above it, each over 1 / factor of the steps of the one below."""
+def pyramid(
+    cell: str | CellFactory,
+    input_size: int,
+    num_layers: int = 3,
+    factor: int = 2,
+    dropout: float = 0.0,
+    executor: str = "auto",
+    hidden_size: int | None = None,
+    wrappers: Sequence[Wrapper] | Mapping[str, Wrapper] = (),
+    initialise: Callable[[Cell], Any] | None = None,
+) -> Stack:
+    """A bidirectional layer over all steps, and num_layers − 1 above it, each over 1 / factor of the steps of the one below.
+
+    hidden_size, wrappers, initialise: as of Stack.of.
+    """
     if num_layers < 1:
         raise ValueError(f"num_layers is {num_layers}; expected at least 1.")
     parts: list[SequenceModule] = []
     size = input_size
     for depth in range(num_layers):
         wide = size * (factor if depth else 1)
-        both = Bidirectional(Layer(cell(input_size=wide), executor), Layer(cell(input_size=wide), executor))
+        both = Bidirectional(*(make_layer(cell, wide, hidden_size, wrappers, initialise, executor) for _ in range(2)))
         parts.append(Shortened(both, factor) if depth else both)
         size = both.output_size
     return Stack(parts, dropout)

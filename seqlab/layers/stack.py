@@ -80,21 +80,7 @@ class Stack(SequenceModule):
             raise ValueError(f"num_layers is {num_layers} with {len(cells)} cells; expected at least 1, and as many layers as cells are listed.")
 
         def layer(which: str | CellFactory, size: int) -> Layer:
-            if isinstance(which, Cell):
-                raise TypeError(
-                    f"cell is a {type(which).__name__} already built; expected a name or a factory, as every layer needs its own. Use Stack([Layer(cell)])."
-                )
-            if isinstance(which, str):
-                if hidden_size is None:
-                    raise ValueError(f"hidden_size is missing for cell {which!r}; expected the width of its state.")
-                built = make_cell(which, size, hidden_size)
-            else:
-                built = which(input_size=size)
-            if initialise is not None:
-                initialise(built)
-            for wrap in wrappers.values() if isinstance(wrappers, Mapping) else wrappers:
-                built = wrap(built)
-            return Layer(built, executor, learn_initial_state, recompute)
+            return make_layer(which, size, hidden_size, wrappers, initialise, executor, learn_initial_state, recompute)
 
         parts: list[SequenceModule] = []
         size = input_size
@@ -135,3 +121,29 @@ class Stack(SequenceModule):
 
     def extra_repr(self) -> str:
         return f"dropout={self.dropout}, residual={self.residual}"
+
+
+def make_layer(
+    cell: str | CellFactory,
+    input_size: int,
+    hidden_size: int | None = None,
+    wrappers: Items[Wrapper] | Mapping[str, Wrapper] = (),
+    initialise: Callable[[Cell], Any] | None = None,
+    executor: str = "auto",
+    learn_initial_state: bool = False,
+    recompute: bool = False,
+) -> Layer:
+    """A layer of a cell that is built, initialised and wrapped for it, as `Stack.of` says."""
+    if isinstance(cell, Cell):
+        raise TypeError(f"cell is a {type(cell).__name__} already built; expected a name or a factory, as every layer needs its own. Use Stack([Layer(cell)]).")
+    if isinstance(cell, str):
+        if hidden_size is None:
+            raise ValueError(f"hidden_size is missing for cell {cell!r}; expected the width of its state.")
+        built = make_cell(cell, input_size, hidden_size)
+    else:
+        built = cell(input_size=input_size)
+    if initialise is not None:
+        initialise(built)
+    for wrap in wrappers.values() if isinstance(wrappers, Mapping) else wrappers:
+        built = wrap(built)
+    return Layer(built, executor, learn_initial_state, recompute)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torchmetrics.text import CharErrorRate, CHRFScore, SacreBLEUScore, WordErrorRate
+from torchmetrics.text import CHRFScore, SacreBLEUScore
+
+from seqlab.metrics.written import error_rates
 
 # what sacrebleu would print for the same figures; its version is left out, as torchmetrics computes them
 BLEU_SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:none"
@@ -23,7 +25,6 @@ def text_scores(written: Sequence[str], references: Sequence[str]) -> dict[str, 
     return {
         "bleu": 100 * float(SacreBLEUScore(tokenize="13a")(written, nested)),
         "chrf": 100 * float(CHRFScore(n_word_order=0)(written, nested)),
-        "wer": float(WordErrorRate()(written, references)),
-        "cer": float(CharErrorRate()(written, references)),
+        **error_rates(written, references),
         "exact_match": sum(a == b for a, b in zip(written, references, strict=True)) / len(written),
     }

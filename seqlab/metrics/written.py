@@ -41,6 +41,16 @@ class WrittenMetrics(Metric):
         return {"exact_match": self.exact / self.rows.clamp(min=1), "symbol_error_rate": self.edits / self.symbols.clamp(min=1)}
 
 
+def error_rates(written: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """wer and cer: edits as shares of the references' words, which spaces part, and of their characters (corpus-level)."""
+    edits, size = {"wer": 0, "cer": 0}, {"wer": 0, "cer": 0}
+    for found, right in zip(written, references, strict=True):
+        for name, parts in (("wer", (found.split(), right.split())), ("cer", (found, right))):
+            edits[name] += edit_distance(*parts)
+            size[name] += len(parts[1])
+    return {name: edits[name] / max(1, size[name]) for name in edits}
+
+
 def edit_distance(found: Sequence[Hashable], right: Sequence[Hashable]) -> int:
     """The fewest insertions, deletions and replacements that turn one into the other (V. Levenshtein, 1966)."""
     before = list(range(len(right) + 1))

@@ -1,0 +1,96 @@
+"""Recordings, one in a file, and new ones to be answered. Dimension key: T samples."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlab.data.base import SPEC, DataSpec, Example, SequenceDataModule
+from seqlab.data.labelled_text import read_record
+from seqlab.data.wav import read_wav
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The samples (T,), the class or transcript, and where that is from."""
+
+    samples: Tensor
+    target: str
+    place: str
+
+
+class Recordings(SequenceDataModule):
+    """Sound of one channel and one sampling rate. Subclasses fill `splits` and `made_spec` in `setup`.
+
+    files: which files of a folder are recordings. New input is a WAV file or a folder of them; answers are a CSV with a row for
+    each file, or with .jsonl an object for each.
+    """
+
+    def __init__(self, files: str, batch_size: int, eval_batch_size: int | None, num_workers: int, seed: int) -> None:
+        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        self.files = files
+        self.made_spec: DataSpec | None = None
+        self._read_files: list[Path] = []  # what read_new read last
+
+    @property
+    def spec(self) -> DataSpec:
+        assert self.made_spec is not None, "setup or restore comes first"
+        return self.made_spec
+
+    def find_files(self, folder: Path) -> list[Path]:
+        """The recordings in a folder, in the order of their names. Raises ValueError when there is none."""
+        places = sorted(place for place in folder.glob(self.files) if place.is_file())
+        if not places:
+            raise ValueError(f"folder {folder} has no file {self.files!r}; expected recordings. Give another folder, or data.files=PATTERN.")
+        return places
+
+    def restore(self, directory: Path) -> None:
+        self.made_spec = read_record(directory / SPEC, DataSpec.from_json)
+
+    def read_new(self, file: Path) -> list[Example | None]:
+        """The recording in a file, or one for each file in a folder, in the order of their names."""
+        self._read_files = self.find_files(file) if file.is_dir() else [file]
+        return [Example(read_wav(place, self.spec.sampling_rate)[0], self.no_target()) for place in self._read_files]
+
+    @abstractmethod
+    def no_target(self) -> Tensor:
+        """What stands for the target of new input."""
+
+    def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
+        said = [{"file": place.name, **self.as_text(answer)} for place, answer in zip(self._read_files, answers, strict=True) if answer is not None]
+        with open(output, "w", encoding="utf-8", newline="") as target:
+            if output.suffix == ".jsonl":
+                target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in said)
+                return
+            flat = [flatten(row) for row in said]
+            writer = csv.DictWriter(target, list(max(flat, key=len)), lineterminator="\n", restval="")
+            writer.writeheader()
+            writer.writerows(flat)
+
+    def as_text(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer as it is written."""
+        return answer
+
+
+def flatten(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a CSV: a list of hypotheses takes a column for each value of each, text_1, log_probability_1, …; floats have six digits."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, list):
+            found |= {f"{key}_{rank}": part for rank, one in enumerate(value, 1) for key, part in one.items()}
+        else:
+            found[name] = value
+    return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in found.items()}
+
+
+def class_target() -> Tensor:
+    """Of new input for a classification."""
+    return torch.tensor(0)

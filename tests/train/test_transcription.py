@@ -1,0 +1,73 @@
+"""Speech and strings of digits as their users train, evaluate and predict them, on sets of our own making."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from seqlab import train as training
+from seqlab.config import config_folder
+from seqlab.evaluate import evaluate
+from seqlab.predict import predict
+from tests.data.spoken_sets import write_fsdd, write_mnist, write_spoken
+
+FAST = ["trainer.enable_progress_bar=false", "trainer.accelerator=cpu", "trainer.max_epochs=1", "cell.hidden_size=6", "logger=none"]
+STRINGS = ["data.num_train=8", "data.num_val=3", "data.num_test=4", "data.batch_size=4", "data.max_digits=4"]
+
+
+def train_small(directory: Path, *overrides: str) -> dict[str, Any]:
+    """The summary of a run."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", [*FAST, *overrides])
+    if "alignment" in config.callbacks:
+        config.callbacks.alignment.directory = str(directory)
+    training.train(config, directory, list(overrides))
+    return json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_spoken_digits_are_told_and_new_ones_answered(tmp_path: Path) -> None:
+    sets = write_fsdd(tmp_path)
+    summary = train_small(tmp_path / "run", "experiment=fsdd_digits", f"data.data_dir={sets}")
+    assert 0 <= summary["metrics"]["test/accuracy"] <= 1
+    predict(tmp_path / "run", sets / "fsdd" / "recordings", tmp_path / "said.csv")
+    with open(tmp_path / "said.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 80
+    assert rows[0]["file"] == "0_anna_0.wav"
+    assert rows[0]["label"] in tuple("0123456789")
+
+
+def test_strings_of_spoken_digits(tmp_path: Path) -> None:
+    sets = write_fsdd(tmp_path)
+    summary = train_small(tmp_path / "run", "experiment=fsdd_ctc", f"data.data_dir={sets}", "data.min_digits=2", "encoder.num_layers=2", *STRINGS)
+    assert {"test/wer", "test/cer", "test/exact_match", "val/wer"} <= set(summary["metrics"])
+    assert (tmp_path / "run" / "alignment.png").stat().st_size > 10_000
+
+
+def test_strings_in_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = write_mnist(tmp_path, monkeypatch)
+    summary = train_small(tmp_path / "run", "experiment=mnist_strings", f"data.data_dir={sets}", *STRINGS)
+    assert {"test/wer", "test/cer", "test/exact_match"} <= set(summary["metrics"])
+    assert (tmp_path / "run" / "alignment.png").stat().st_size > 10_000
+    assert evaluate(tmp_path / "run")["test/cer"] == summary["metrics"]["test/cer"]
+
+
+def test_own_recordings_are_transcribed(tmp_path: Path) -> None:
+    folder = write_spoken(tmp_path / "own", [f"{n % 3} {n % 2}{n % 3}" for n in range(12)])
+    train_small(tmp_path / "run", "experiment=audio_folder", f"data.path={folder}", f"data.table={folder / 'transcripts.csv'}", "encoder.num_layers=2")
+    new = write_spoken(tmp_path / "new", ["012", "0"])
+    predict(tmp_path / "run", new, tmp_path / "said.csv")
+    predict(tmp_path / "run", new / "0.wav", tmp_path / "best.jsonl", beam=4, num_best=3, attention=1)
+    with open(tmp_path / "said.csv", encoding="utf-8", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["0.wav", "1.wav"]
+    best = json.loads((tmp_path / "best.jsonl").read_text(encoding="utf-8"))
+    scores = [found["log_probability"] for found in best["hypotheses"]]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert best["text"] == best["hypotheses"][0]["text"]
+    assert (tmp_path / "best.png").exists()
