@@ -23,8 +23,11 @@ class MixtureDensityHead(nn.Module):
     His η = 1 / (1 + exp(η̂)) has the other sign; he has neither bound.
     """
 
-    def __init__(self, input_size: int, num_mixtures: int = 20, dropout: float = 0.0) -> None:
+    def __init__(self, input_size: int, num_mixtures: int = 20, dropout: float = 0.0, output_size: int = 3) -> None:
+        """output_size: values of a step in the data, which have to be the three."""
         super().__init__()
+        if output_size != 3:
+            raise ValueError(f"the data has {output_size} values in a step; expected 3, two offsets and the end of the stroke. Choose data=pen_strokes.")
         if num_mixtures < 1:
             raise ValueError(f"num_mixtures is {num_mixtures}; expected at least 1.")
         if not 0 <= dropout < 1:

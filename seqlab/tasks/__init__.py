@@ -6,6 +6,7 @@ from seqlab.tasks.bits import BitLabelling
 from seqlab.tasks.classification import SequenceClassification
 from seqlab.tasks.ctc import CTC
 from seqlab.tasks.forecasting import Forecasting
+from seqlab.tasks.handwriting import Handwriting
 from seqlab.tasks.language_modelling import LanguageModelling
 from seqlab.tasks.regression import SequenceRegression
 from seqlab.tasks.sequence_to_sequence import SequenceToSequence
@@ -16,6 +17,7 @@ __all__ = [
     "AnomalyDetection",
     "BitLabelling",
     "Forecasting",
+    "Handwriting",
     "LanguageModelling",
     "SequenceClassification",
     "SequenceRegression",

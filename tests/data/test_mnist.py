@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
-import struct
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,7 @@ import torch
 from seqlab.data import mnist
 from seqlab.data.idx import read_idx
 from seqlab.data.mnist import MNIST, pixel_order
-
-
-def idx(path: Path, values: torch.Tensor) -> str:
-    """Write a file in the IDX format; the sha256 of what it holds."""
-    content = b"\x00\x00\x08" + bytes([values.dim()]) + struct.pack(f">{values.dim()}I", *values.shape) + values.numpy().tobytes()
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(gzip.compress(content))
-    return hashlib.sha256(content).hexdigest()
+from tests.data.own_digits import idx
 
 
 @pytest.fixture
