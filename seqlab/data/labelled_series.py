@@ -93,7 +93,7 @@ class SeriesData(SequenceDataModule):
         if self.splits:
             return
         series = self.read()
-        chosen = self._choose(series)
+        chosen = self.choose(series)
         labels = sorted({series[index].label for index in chosen["train"]}, key=_in_order)
         self._spec = DataSpec("features", series[0].values.shape[1], "sequence", len(labels), labels=tuple(labels))
         for split, indices in chosen.items():
@@ -106,22 +106,26 @@ class SeriesData(SequenceDataModule):
             self.splits[split] = ExampleSplit([Example(series[index].values, torch.tensor(labels.index(series[index].label))) for index in indices])
         self.duplicates = warn_of_duplicates({split: [series[index].values.numpy().tobytes() for index in indices] for split, indices in chosen.items()})
 
-    def _choose(self, series: Sequence[LabelledSeries]) -> dict[str, list[int]]:
+    def choose(self, series: Sequence[LabelledSeries]) -> dict[str, list[int]]:
         """The indices of each split."""
-        groups = [one.group for one in series]
-        if (self.grouped or self.leave_out is not None) and None in groups:
-            raise ValueError(f"{series[groups.index(None)].place} has no group; expected one for every sequence. Say where it stands, or split without groups.")
-        kept = groups if self.grouped else None
+        kept = self.kept_groups(series)
         if self.leave_out is not None:
-            rest, test = leave_group_out(groups, self.leave_out)
+            rest, test = leave_group_out([one.group for one in series], self.leave_out)
         elif self.num_folds is not None:
             folds = stratified_folds([one.label for one in series], self.num_folds, self.split_seed, kept)
             test = folds[self.fold]
             rest = sorted(index for number, fold in enumerate(folds) if number != self.fold for index in fold)
         else:
             return split_examples(len(series), self.fractions, self.split_seed, kept)
-        train, val = hold_out(len(rest), self.val_fraction, self.split_seed, [groups[index] for index in rest] if self.grouped else None)
+        train, val = hold_out(len(rest), self.val_fraction, self.split_seed, None if kept is None else [kept[index] for index in rest])
         return dict(zip(SPLITS, ([rest[index] for index in train], [rest[index] for index in val], test), strict=True))
+
+    def kept_groups(self, series: Sequence[LabelledSeries]) -> list[str | None] | None:
+        """The group of each sequence where groups stay whole. Raises ValueError when one is needed and missing."""
+        groups = [one.group for one in series]
+        if (self.grouped or self.leave_out is not None) and None in groups:
+            raise ValueError(f"{series[groups.index(None)].place} has no group; expected one for every sequence. Say where it stands, or split without groups.")
+        return groups if self.grouped else None
 
     def batches(self, split: str) -> Sampler[Any]:
         data = self.splits[split]

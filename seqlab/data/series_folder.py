@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seqlab.data.base import SPLITS
 from seqlab.data.labelled_series import LabelledSeries, SeriesData
 from seqlab.data.number_tables import read_table
+from seqlab.data.split_files import SplitFiles, check_groups
+from seqlab.data.splits import hold_out
 
 
 class SeriesFolder(SeriesData):
     """A folder with a file for each sequence: a row for each step, a column for each feature.
 
-    path: the folder, files: which files in it are sequences. The class of a file is in a `table`, a CSV with the columns
+    path: the folder, files: which files in it are sequences; or train, test and val, a folder each (see SplitFiles), which are the
+    splits: then grouped=true says that no group may be in two of them, and there are no folds. The class of a file is in a `table`, a CSV with the columns
     file_column, label_column and, where there are groups, group_column; or in its name, where the regular expression label_pattern
     finds it, and group_pattern the group: its first parenthesis, or all of it. A file in the table is named by its path in the folder,
     with or without its ending. columns: those that are read, by name or number; None: all. A missing value takes the last one before it.
@@ -21,7 +26,10 @@ class SeriesFolder(SeriesData):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | None = None,
+        train: str | Path | None = None,
+        val: str | Path | None = None,
+        test: str | Path | None = None,
         label_pattern: str | None = None,
         group_pattern: str | None = None,
         table: str | Path | None = None,
@@ -34,21 +42,49 @@ class SeriesFolder(SeriesData):
         super().__init__(**options)
         if (label_pattern is None) == (table is None):
             raise ValueError("data.label_pattern and data.table: expected exactly one of them, to say the class of each file.")
-        self.path = Path(path).expanduser()
+        self.sources = SplitFiles(path, train, val, test, self.fractions, self.split_seed)
+        if path is None and (self.num_folds is not None or self.leave_out is not None):
+            raise ValueError(
+                "data.train and data.test are the splits, but data.num_folds or data.leave_out would make others. Set them to null, or give data.path."
+            )
         self.label_pattern, self.group_pattern = _compiled(label_pattern, "label"), _compiled(group_pattern, "group")
+        self._given: dict[str, list[int]] = {}  # the sequences of `path`, and of each split that has a folder
         self.table, self.file_column, self.label_column, self.group_column = table, file_column, label_column, group_column
 
     def read(self) -> list[LabelledSeries]:
-        places = self.find_files(self.path)
         named = None if self.table is None else self._from_table(Path(self.table).expanduser())
         found: list[LabelledSeries] = []
-        for place in places:
-            label, group = self._of_file(place, named)
-            values = self.values_of(place)
-            if found and values.shape[1] != found[0].values.shape[1]:
-                raise ValueError(f"{place} has {values.shape[1]} columns; expected {found[0].values.shape[1]}, as in {found[0].place}. Choose data.columns.")
-            found.append(LabelledSeries(values, label, group, str(place)))
+        for split in ("path", *SPLITS):
+            self._given[split] = []
+            if (source := getattr(self.sources, split)) is None:
+                continue
+            folder = Path(source).expanduser()
+            places = self.find_files(folder)
+            self._given[split] = list(range(len(found), len(found) + len(places)))
+            for place in places:
+                label, group = self._of_file(place, place.relative_to(folder), named)
+                values = self.values_of(place)
+                if found and values.shape[1] != found[0].values.shape[1]:
+                    raise ValueError(
+                        f"{place} has {values.shape[1]} columns; expected {found[0].values.shape[1]}, as in {found[0].place}. Choose data.columns."
+                    )
+                found.append(LabelledSeries(values, label, group, str(place)))
         return found
+
+    def choose(self, series: Sequence[LabelledSeries]) -> dict[str, list[int]]:
+        if self._given["path"]:
+            return super().choose(series)
+        groups = self.kept_groups(series)
+        train, val, test = (self._given[split] for split in SPLITS)
+        if not val:
+            kept, held = hold_out(
+                len(train), self.fractions[1] / (self.fractions[0] + self.fractions[1]), self.split_seed, None if groups is None else [groups[i] for i in train]
+            )
+            train, val = [train[index] for index in kept], [train[index] for index in held]
+        parts: dict[str, list[int]] = {"train": train, "val": val, "test": test}
+        if groups is not None:
+            check_groups({split: {groups[index] for index in part} for split, part in parts.items()})
+        return parts
 
     def _from_table(self, table: Path) -> dict[str, tuple[str, str | None]]:
         """{file: (class, group)}."""
@@ -63,9 +99,8 @@ class SeriesFolder(SeriesData):
             found[row[file]] = (row[label], None if group is None else row[group])
         return found
 
-    def _of_file(self, place: Path, named: dict[str, tuple[str, str | None]] | None) -> tuple[str, str | None]:
-        """Class and group of a file."""
-        name = place.relative_to(self.path)
+    def _of_file(self, place: Path, name: Path, named: dict[str, tuple[str, str | None]] | None) -> tuple[str, str | None]:
+        """Class and group of a file. name: its path in the folder."""
         if named is None:
             assert self.label_pattern is not None
             label, group = _find(self.label_pattern, name, "label"), None

@@ -27,7 +27,7 @@ def folder(path: Path, people: int = 6, each: int = 2) -> Path:
     return path
 
 
-def made(path: Path, **options: Any) -> SeriesFolder:
+def made(path: Path | None, **options: Any) -> SeriesFolder:
     data = SeriesFolder(path, **{"label_pattern": "_(walk|run)_", "group_pattern": r"person(\d+)", **options})
     data.setup()
     return data
@@ -74,6 +74,18 @@ def test_folds_hold_every_sequence_once(tmp_path: Path) -> None:
         assert sum(int(example.targets) for example in test) == 4
         seen += [tuple(example.inputs.flatten().tolist()) for example in test]
     assert len(seen) == len(set(seen)) == 24
+
+
+def test_a_folder_for_each_split(tmp_path: Path) -> None:
+    parts = {"train": folder(tmp_path / "a"), "test": folder(tmp_path / "b", people=2)}
+    data = made(None, **parts, fractions=(0.5, 0.25, 0.25))
+    assert [len(data.splits[split]) for split in ("train", "val", "test")] == [16, 8, 8]  # type: ignore[arg-type]
+    both = made(None, **parts, val=folder(tmp_path / "c", people=1))
+    assert [len(both.splits[split]) for split in ("train", "val", "test")] == [24, 4, 8]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"the group '0' is in train and in test"):
+        made(None, **parts, grouped=True)
+    with pytest.raises(ValueError, match=r"would make others"):
+        made(None, **parts, num_folds=3)
 
 
 def test_class_and_group_in_a_table(tmp_path: Path) -> None:
