@@ -60,4 +60,5 @@ def check_groups(groups: dict[str, set[Hashable]]) -> None:
     for index, split in enumerate(splits):
         for later in splits[index + 1 :]:
             if both := sorted(map(str, groups[split] & groups[later])):
-                raise ValueError(f"the group {both[0]!r} is in {split} and in {later}, and {len(both) - 1} more; expected each on one side. Split by groups.")
+                more = f", and {len(both) - 1} more are" if len(both) > 1 else ""
+                raise ValueError(f"the group {both[0]!r} is in {split} and in {later}{more}; expected each on one side. Split by groups.")
