@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from seqlab.data.pieces import Pieces
+from seqlab.data.pieces import SPACE, Pieces
 
 BLANK = "<blank>"  # the name of class 0
 UNITS = ("characters", "words")
@@ -32,8 +32,8 @@ class Transcripts:
         pieces = self.pieces.split(text)
         missing = [piece for piece in dict.fromkeys(pieces) if piece not in self.ids]
         if missing:
-            known = ", ".join(repr(self.pieces.join([label])) for label in self.labels[1:13]) + (", …" if len(self.labels) > 13 else "")
-            lacking = ", ".join(repr(self.pieces.join([piece])) for piece in missing[:5])
+            known = ", ".join(repr(label.removeprefix(SPACE)) for label in self.labels[1:13]) + (", …" if len(self.labels) > 13 else "")
+            lacking = ", ".join(repr(piece.removeprefix(SPACE)) for piece in missing[:5])
             raise ValueError(
                 f"{place}: the transcript {text[:60]!r} has {lacking}, which no training transcript has; expected {known}. "
                 "Repair it, or split the recordings otherwise (data.split_seed)."

@@ -71,7 +71,8 @@ def pyramid(
     size = input_size
     for depth in range(num_layers):
         wide = size * (factor if depth else 1)
-        both = Bidirectional(*(make_layer(cell, wide, hidden_size, wrappers, initialise, executor) for _ in range(2)))
+        ahead, back = (make_layer(cell, wide, hidden_size, wrappers, initialise, executor) for _ in range(2))
+        both = Bidirectional(ahead, back)
         parts.append(Shortened(both, factor) if depth else both)
         size = both.output_size
     return Stack(parts, dropout)
