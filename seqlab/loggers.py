@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+import secrets
 import threading
 import urllib.error
 import urllib.parse
@@ -17,7 +18,10 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from seqlab.run_directory import write
+
 log = logging.getLogger("seqlab")
+WANDB_ID = "wandb_id.txt"  # in the run directory: a run that is resumed is the same run there
 
 
 def tensorboard(directory: Path, config: dict[str, Any], tags: Sequence[str]) -> Logger:
@@ -75,7 +79,11 @@ class Wandb(Logger):
 
         mode = os.environ.get("WANDB_MODE") or choose_mode(self._patience)
         settings = wandb.Settings(silent=True, console="off", init_timeout=30, finish_timeout=30)
-        self.run = wandb.init(dir=self.directory, mode=mode, settings=settings, **self._options)  # pyright: ignore[reportArgumentType]
+        identity = self.directory / WANDB_ID
+        if not identity.exists():
+            write(identity, secrets.token_hex(4))
+        again = {"id": identity.read_text(encoding="utf-8"), "resume": "allow" if mode == "online" else None}
+        self.run = wandb.init(dir=self.directory, mode=mode, settings=settings, **again, **self._options)  # pyright: ignore[reportArgumentType]
         self.run.define_metric("*", step_metric="step")
 
     def _try(self, what: str, action: Callable[[], Any]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seqlab.run_directory import write
+
+log = logging.getLogger("seqlab")
 
 
 class MetricsFile(Logger):
@@ -61,6 +65,31 @@ class MetricsFile(Logger):
             with open(self.path, "a", encoding="utf-8", newline="") as file:
                 file.write(self._text(self.rows[self.pending :], header=False))
         self.pending, self.outdated = len(self.rows), False
+
+    def mark(self) -> dict[str, Any]:
+        """Bring the file to the disk. Returns how far it goes, for `rewind`."""
+        if self.rows:  # which other ranks do not have
+            self.save()
+            with open(self.path, "rb") as file:
+                os.fsync(file.fileno())
+        return {"rows": len(self.rows), "row": dict(self.rows[-1]) if self.rows else {}}
+
+    @rank_zero_only
+    def rewind(self, mark: dict[str, Any]) -> None:
+        """Go on in a file that is there already, from where it was at the mark; what was written after it is taken out."""
+        found: list[dict[str, Any]] = []
+        if self.path.exists():
+            with open(self.path, encoding="utf-8", newline="") as file:
+                found = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+        self.rows = found[: mark["rows"]]
+        if mark["row"] and len(self.rows) >= mark["rows"] - 1:  # the last row may have got more values later
+            self.rows[mark["rows"] - 1 :] = [mark["row"]]
+        if len(self.rows) < mark["rows"]:
+            log.warning("%s has %d of the %d rows that were there at the checkpoint; the others are lost", self.path, len(self.rows), mark["rows"])
+        self.columns = ["epoch", "step"]
+        self.pending, self.outdated = 0, True
+        if self.path.exists() or self.rows:
+            self.save()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -41,8 +41,9 @@ class Stopped(BaseException):
 
 def main(argv: list[str]) -> int:
     """`seqlab train [overrides …]`. Returns 0, 1 when training failed, 2 when the command line or a config is wrong."""
-    sys.argv = [COMMAND, *argv]
     try:
+        argv = _where_it_lies(argv)
+        sys.argv = [COMMAND, *argv]
         prepare_hydra()
     except EXPECTED as error:
         say(COMMAND, str(error))
@@ -99,6 +100,18 @@ def _show_sweep(done: list[tuple[int, list[str], float | None]]) -> None:
         console.print(jobs_table(done))
 
 
+def _where_it_lies(argv: list[str]) -> list[str]:
+    """The arguments with hydra.run.dir=DIR when there is a resume=DIR. Raises ValueError when no run lies there."""
+    given = [argument for argument in argv if argument.startswith("resume=")]
+    if not given or given[-1] == "resume=null":
+        return argv
+    directory = given[-1].partition("=")[2].strip("'\"")
+    if not (Path(directory) / run_directory.CONFIG).is_file():
+        raise ValueError(f"resume={directory} names no run directory: there is no {run_directory.CONFIG} in it. A run's path is the last line of its training.")
+    quoted = "'" + directory.replace("'", "\\'") + "'"
+    return [*(argument for argument in argv if argument not in given), f"resume={quoted}", f"hydra.run.dir={quoted}"]
+
+
 def explain(error: BaseException) -> str:
     """What an error says, without the wrapping that Hydra puts around it; the key of the config it concerns comes first."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
@@ -113,9 +126,11 @@ def explain(error: BaseException) -> str:
 def _train(config: DictConfig) -> float | None:
     """Train, or check the gradient. A run that is refused leaves no directory; one that fails later, its traceback there."""
     directory = Path(HydraConfig.get().runtime.output_dir)
-    others = (directory / run_directory.CONFIG).exists()  # another run's: train() refuses it, and nothing of ours belongs into it
+    overrides = list(HydraConfig.get().overrides.task)
+    present = (directory / run_directory.CONFIG).exists()
+    others = present and config.resume is None  # another run's: train() refuses it, and nothing of ours belongs into it
     try:
-        check_parts(list(HydraConfig.get().overrides.task))
+        check_parts(overrides)
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:
             raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
@@ -127,7 +142,15 @@ def _train(config: DictConfig) -> float | None:
 
             check_values(config)
             return check_configured(config)
-        return train(config, directory, list(HydraConfig.get().overrides.task))
+        from seqlab.resume import resumed_config
+        from seqlab.stopping import requeued
+
+        if config.resume is not None:
+            return train(resumed_config(directory, config, overrides), directory, overrides, resuming=True)
+        if present and requeued():  # SLURM starts the same command line again
+            others = False
+            return train(config, directory, [], resuming=True)
+        return train(config, directory, overrides)
     except Exception as error:
         if hint := _hint(list(HydraConfig.get().overrides.task)):
             error.add_note(hint)

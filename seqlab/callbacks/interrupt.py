@@ -1,4 +1,4 @@
-"""Ctrl-C: finish the step, save, stop."""
+"""Ctrl-C, and the signals with which a machine takes itself back: finish the step, save, stop."""
 
 from __future__ import annotations
 
@@ -11,32 +11,40 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from seqlab.callbacks.position import validation_due
+
 MESSAGE = b"\nstopping after this step or validation, then saving; press Ctrl-C again to stop at once\n"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what SLURM sends before the time is up, with --signal=USR1@60
 
 
 class Interrupted(BaseException):
-    """The user asked the run to stop. No Exception, so that nothing on the way takes it for a failure of its own.
+    """The run was asked to stop. No Exception, so that nothing on the way takes it for a failure of its own.
 
-    between_steps: the weights and the optimizer are those of a whole step and may be saved.
+    between_steps: the weights and the optimizer are those of a whole step, and are to be saved. validation_due: a validation
+    would have followed that step.
     """
 
-    def __init__(self, signal_number: int, between_steps: bool) -> None:
+    def __init__(self, signal_number: int, between_steps: bool = False, validation_due: bool = False) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
         self.signal_number = signal_number
         self.between_steps = between_steps
+        self.validation_due = validation_due
 
 
 class StopOnInterrupt(L.Callback):
-    """While `listening`, the first Ctrl-C lets the training step or validation under way finish and then raises Interrupted;
-    the second does so at once, and outside training the first.
+    """While `listening`, the first signal lets the training step or validation under way finish and then raises Interrupted;
+    the second does so at once, and outside training the first. A step after which a validation is due is saved without it:
+    the run that goes on begins with the validation.
 
     Without it a Ctrl-C falls into the middle of a step, with half of the weights changed, and Lightning ends the process
-    with status 1.
+    with status 1; after SIGTERM it ends with status 0 and saves nothing.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.training = False
+        self._listening = False
+        self._saved = False  # the signal came before the hooks in which checkpoints are saved
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -44,33 +52,61 @@ class StopOnInterrupt(L.Callback):
         if threading.current_thread() is not threading.main_thread():  # where Python delivers no signals
             yield
             return
-        before = signal.signal(signal.SIGINT, self._receive)
+        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        self._listening = True
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            self._listening = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _listen_again(self) -> None:
+        """Lightning puts a handler of its own before ours, which ends the process with status 0, and one that speaks to SLURM."""
+        if self._listening:
+            for number in SIGNALS:
+                signal.signal(number, self._receive)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.training = True
+        self._listen_again()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._listen_again()
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.training = False
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._stop_if_asked()
+        received = self._asked(trainer)
+        if received is None:
+            return
+        due = validation_due(trainer)
+        if due or not trainer.is_last_batch:  # else the end of the epoch follows at once
+            raise Interrupted(received, between_steps=True, validation_due=due)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._saved = self._asked(trainer) is not None
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._saved = self._asked(trainer) is not None
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        self._stop_if_asked()  # after a validation, whose checkpoints are saved now
+        if self._saved and self.received is not None:
+            raise Interrupted(self.received)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._stop_if_asked()
-
-    def _stop_if_asked(self) -> None:
         if self.received is not None:
-            raise Interrupted(self.received, between_steps=True)
+            raise Interrupted(self.received)
+
+    def _asked(self, trainer: L.Trainer) -> int | None:
+        """The signal that came, to any of the processes: each has to stop after the same step."""
+        if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
+            self.received = self.received or signal.SIGTERM
+        return self.received
 
     def _receive(self, signal_number: int, frame: Any) -> None:
         if not self.training or self.received is not None:
-            raise Interrupted(signal_number, between_steps=False)
+            raise Interrupted(signal_number)
         self.received = signal_number
         os.write(2, MESSAGE)  # not print: the signal may have come in the middle of one

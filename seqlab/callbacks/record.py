@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as L
 import torch
 
+from seqlab.callbacks.interrupt import Interrupted
 from seqlab.data.base import Batch
 from seqlab.tasks import Task
 
@@ -35,9 +37,13 @@ class Record(L.Callback):
         self._last_step = 0
         self._reported_step = 0
         self._rate: torch.Tensor | float = 0.0
+        self._clocked_step: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._last_step = trainer.global_step
+        if self._clocked_step is None:
+            self._last_step = trainer.global_step
+        else:  # of a run that goes on, whose last steps were clocked but not counted when it was saved
+            self._last_step, self._clocked_step = self._clocked_step, None
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]  # here, since at the end of the step the schedule has moved on
@@ -56,7 +62,8 @@ class Record(L.Callback):
         self._stop_clock(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        self.report(trainer)
+        if not (isinstance(exception, Interrupted) and exception.between_steps):  # which is saved, sums and all, and gone on from
+            self.report(trainer)
         self._stop_clock(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -91,6 +98,28 @@ class Record(L.Callback):
         if not self._steps:
             return {"steps_per_second": None, "tokens_per_second": None}
         return {"steps_per_second": self._steps / self._seconds, "tokens_per_second": float(self._tokens) / self._seconds}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums since the last report, and what the speed is made of. The points themselves stand in metrics.csv."""
+        running = 0.0 if self._since is None else time.perf_counter() - self._since
+        sums = {"loss": self._loss, "batches": self._batches, "reported_step": self._reported_step, "rate": float(self._rate)}
+        return {**sums, "steps": self._steps, "unclocked_since": self._last_step, "tokens": int(self._tokens), "seconds": self._seconds + running}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._loss, self._batches = state_dict["loss"], state_dict["batches"]
+        self._reported_step, self._rate = state_dict["reported_step"], state_dict["rate"]
+        self._steps, self._tokens, self._seconds = state_dict["steps"], state_dict["tokens"], state_dict["seconds"]
+        self._clocked_step = state_dict["unclocked_since"]
+
+    def refill(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Take over the points of metrics.csv that a run goes on from."""
+        for row in rows:
+            step = int(row["step"])
+            for name, value in row.items():
+                if name == "train/loss":
+                    self.training.append((step, float(value)))
+                elif name.startswith("val/"):
+                    self.validation.setdefault(name, []).append((step, float(value)))
 
     def _stop_clock(self, trainer: L.Trainer) -> None:
         if self._since is None:

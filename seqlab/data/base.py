@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from seqlab.data.order import FromBatch, SeededItems
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 
 SPLITS = ("train", "val", "test")
@@ -146,6 +147,7 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         self.eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.start: tuple[int, int] = (0, 0)  # (epoch, batch) at which training begins: later than 0 when it is resumed
         self.splits: dict[str, Dataset[Any]] = {}
         self.vocabulary: Vocabulary | None = None  # of the tokens, when the inputs are tokens of text
         self.duplicates: dict[str, int] = {}  # how many examples are in two splits, as `count_duplicates` gives them; for the summary
@@ -186,7 +188,11 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         size = len(data)  # pyright: ignore[reportArgumentType]
         if size == 0:
             raise ValueError(f"the {split} split of {type(self).__name__} is empty; expected at least one sequence. Check the data or the sizes of the splits.")
-        return DataLoader(data, batch_sampler=self.batches(split), collate_fn=self.collate, num_workers=self.num_workers)
+        in_workers = self.num_workers > 0
+        batches = FromBatch(self.batches(split), self.start if split == "train" else (0, 0), in_workers, self.seed)
+        generator = torch.Generator().manual_seed(self.seed)  # its own, so that loading leaves alone the numbers that dropout draws
+        read = SeededItems(data) if in_workers else data
+        return DataLoader(read, batch_sampler=batches, collate_fn=self.collate, num_workers=self.num_workers, generator=generator)
 
     def batches(self, split: str) -> Sampler[Any]:
         """Which indices of a split make a batch, in order; a function of the seed and the epoch alone."""

@@ -99,12 +99,14 @@ class LanguageModelling(Task):
         self.ended[self.training] = torch.zeros(len(batch.inputs), dtype=torch.bool) if batch.lengths is None else batch.lengths < width
         self.carried[self.training] = {name: leaf.detach() for name, leaf in self.final.items()}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["carried_state"] = self.carried.get(True)
+    def carried_over(self) -> dict[str, Any]:
+        streams = {"state": self.carried[True], "ended": self.ended[True]} if True in self.carried else {}
+        return {**super().carried_over(), **streams}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if checkpoint.get("carried_state") is not None:
-            self.carried[True] = checkpoint["carried_state"]
+    def carry_over(self, carried: dict[str, Any]) -> None:
+        super().carry_over(carried)
+        if "state" in carried:
+            self.carried[True], self.ended[True] = carried["state"], carried["ended"]
 
     def sample(self, prompt: Tensor, sampling: Sampling, generator: torch.Generator, max_steps: int, end: int | None = None) -> Iterator[int]:
         """prompt ids (T,), at least one -> ids drawn one by one; `end` is drawn last. In evaluation mode, without gradients."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from seqlab.checkpoint import WholeFiles, copy_checkpoint, load_weights, read_checkpoint, write_checkpoint
+from seqlab.checkpoint import WholeFiles, copy_checkpoint, load_weights, newest_whole, read_checkpoint, write_checkpoint
 from tests.train.conftest import Run
 
 
@@ -60,10 +60,55 @@ def test_a_write_that_fails_leaves_the_file_before_it(tmp_path: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device; \d+ MB are free there\. The one before it is whole.*go on with `seqlab train resume="):
         write_checkpoint({"state_dict": {}}, path)
     assert torch.equal(read_checkpoint(path)["state_dict"]["w"], torch.ones(3))
-    assert os.listdir(tmp_path) == ["last.ckpt"]
+    assert sorted(os.listdir(tmp_path)) == ["last.ckpt", "last.ckpt.sha256"]
+
+
+def killed_at_rename(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends instead of the `number`-th rename from now on."""
+    calls = []
+    rename = os.replace
+
+    def replace(source: Any, target: Any) -> None:
+        calls.append(target)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_kill_in_the_middle_of_writing_leaves_a_whole_newest_one(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, before = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for value in (1.0, 2.0):
+        write_checkpoint({"state_dict": {"w": torch.tensor(value)}}, last, before)
+    with monkeypatch.context() as patch:
+        killed_at_rename(number, patch)
+        with pytest.raises(KeyboardInterrupt):
+            write_checkpoint({"state_dict": {"w": torch.tensor(3.0)}}, last, before)
+    assert newest_whole(tmp_path) == last
+    assert float(read_checkpoint(last)["state_dict"]["w"]) == (3.0 if number == 6 else 2.0)
+    assert float(read_checkpoint(before)["state_dict"]["w"]) in (1.0, 2.0)
+
+
+def test_a_damaged_newest_one_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    last, before = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    assert newest_whole(tmp_path) is None
+    for value in (1.0, 2.0):
+        write_checkpoint({"state_dict": {"w": torch.full((100,), value)}}, last, before)
+    assert newest_whole(tmp_path) == last
+    content = bytearray(last.read_bytes())
+    place = content.index(torch.full((100,), 2.0).numpy().tobytes())
+    content[place] ^= 1  # one bit of a weight: the file can be read all the same
+    last.write_bytes(content)
+    assert newest_whole(tmp_path) == before
+    assert "last.ckpt is damaged: its checksum is not the one in last.ckpt.sha256. The one before it is taken" in caplog.text
+    before.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no checkpoint in .* is whole: .*last\.ckpt is damaged.*previous\.ckpt of 0 bytes"):
+        newest_whole(tmp_path)
 
 
 def test_nothing_passes_through_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +123,7 @@ def test_nothing_passes_through_another_directory(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "replace", watch)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
     WholeFiles({}).save_checkpoint({"state_dict": {}}, tmp_path / "folder" / "last.ckpt")
-    assert moves == [(tmp_path / "folder", tmp_path / "folder")]
+    assert set(moves) == {(tmp_path / "folder", tmp_path / "folder")}
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -90,7 +135,7 @@ def test_a_copy_outlives_its_source(links: bool, tmp_path: Path, monkeypatch: py
     copy_checkpoint(source, path)
     write_checkpoint({"state_dict": {"w": torch.zeros(3)}}, source)
     assert torch.equal(read_checkpoint(path)["state_dict"]["w"], torch.ones(3))
-    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "last.ckpt"]
+    assert sorted(os.listdir(tmp_path)) == sorted(f"{name}.ckpt{end}" for name in ("best", "last") for end in ("", ".sha256"))
 
 
 class Payload:
@@ -111,6 +156,7 @@ def test_what_is_no_whole_checkpoint_is_refused_with_its_name(tmp_path: Path, mo
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=rf"last\.ckpt of {length} bytes is cut short, or no checkpoint"):
             read_checkpoint(path)
+    (tmp_path / "last.ckpt.sha256").unlink()  # as of a stranger, who can write any
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match="holds no state_dict"):
         read_checkpoint(path)

@@ -66,7 +66,7 @@ def test_nothing_in_a_run_directory_is_run(done: Run) -> None:
 def test_what_is_missing_or_damaged_is_named(done: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere does not exist; expected a directory that `seqlab train` made"):
         evaluate(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"first\.ckpt does not exist\. Beside it lie: best, last\."):
+    with pytest.raises(ValueError, match=r"first\.ckpt does not exist\. Beside it lie: best, last, previous\."):
         evaluate(done.directory, "first")
     best = done.directory / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:-50])

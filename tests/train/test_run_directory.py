@@ -20,7 +20,8 @@ def test_a_run_directory_holds_all_that_is_promised(run: Callable[..., Run], pic
     done = run("trainer.max_epochs=2", "tags=[one,two]")
     held = {str(path.relative_to(done.directory)) for path in done.directory.rglob("*") if path.is_file()}
     promised = {"config.yaml", "overrides.yaml", "metrics.csv", "summary.json", "learning_curve.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
-    assert held == promised | {"spec.json"}  # and nothing besides: no temporary file, no folder of a library's own
+    promised |= {"spec.json", "fingerprint.json", "checkpoints/previous.ckpt", *(f"checkpoints/{name}.ckpt.sha256" for name in ("best", "last", "previous"))}
+    assert held == promised  # and nothing besides: no temporary file, no folder of a library's own
     summary = done.summary
     assert summary["status"] == "finished"
     assert summary["steps"] == 12
@@ -137,7 +138,7 @@ def test_a_run_without_a_best_checkpoint_tests_the_last_weights(run: Callable[..
     done = run("trainer.limit_val_batches=0")
     assert done.summary["tested"] == "last"
     assert done.value is None
-    assert sorted(path.name for path in (done.directory / "checkpoints").iterdir()) == ["last.ckpt"]
+    assert sorted(path.name for path in (done.directory / "checkpoints").iterdir()) == ["last.ckpt", "last.ckpt.sha256"]
 
 
 def test_a_monitor_that_nobody_reports_is_named_with_what_is_near(run: Callable[..., Run]) -> None:
