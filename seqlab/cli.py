@@ -18,6 +18,7 @@ COMMANDS = {
     "check": ("seqlab.check", "run the conformance suite on a cell: seqlab check lstm [--json]"),
     "bench": ("seqlab.bench.command", "measure cells on every executor beside torch.nn and others: seqlab bench lstm gru"),
     "report": ("seqlab.report.command", "cells × data over seeds, from runs and sweeps: seqlab report DIR… [--out DIR]"),
+    "sweep": ("seqlab.sweep.command", "the jobs of a sweep, and what is left to do: seqlab sweep status|retry|prune DIR"),
     "export": ("seqlab.export.command", "a model in a file that runs without seqlab: seqlab export run=DIR format=onnx output=FILE"),
     "completion": ("seqlab.completion", 'print the shell completion: eval "$(seqlab completion bash)"'),
 }

@@ -28,6 +28,7 @@ FLAGS = {
     "bench": ["--help", "--sizes", "--modes", "--reference", "--rounds", "--memory", "--device", "--plugin", "--out"],
     "export": ["--help", "--json"],
     "report": ["--help", "--metric", "--compare", "--out", "--json"],
+    "sweep": ["--help", "--json", "--plugin", "--yes"],
     "completion": ["--help"],
 }
 

@@ -17,6 +17,7 @@ from omegaconf.errors import UnsupportedValueType
 
 from seqlab.cell_text import CellInfo
 from seqlab.config import cells_without_config, config_folders, plugin_folders, shadowed_configs
+from seqlab.sweep.job_hash import resolve_job_name
 
 HIDDEN_SIZE = 128  # as in the cells' own configs
 
@@ -41,6 +42,7 @@ def prepare_hydra() -> None:
         if folder.error:
             print(f"seqlab: the configs of {folder.origin} are left out: {folder.error}.", file=sys.stderr)
     Plugins.instance().register(PluginConfigs)
+    OmegaConf.register_new_resolver("job_hash", resolve_job_name, replace=True)
     for info in cells_without_config():
         ConfigStore.instance().store(group="cell", name=info.name, node=cell_config(info), provider=info.origin)
 

@@ -7,7 +7,7 @@ config may only name what the configs shipped with seqlab or with an installed p
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from yaml import YAMLError
 from seqlab import run_directory
 from seqlab.build import build_task
 from seqlab.checkpoint import load_weights
-from seqlab.config import configs
 from seqlab.data.base import SPEC, DataSpec
 from seqlab.registry import unknown
 from seqlab.tasks import Task
+from seqlab.trust import check_plugins, check_resolved, check_targets
 
 log = logging.getLogger("seqlab")
 MODEL_GROUPS = ("frontend", "encoder", "head", "task", "optimizer", "schedule")  # what `build_task` instantiates
@@ -59,9 +59,10 @@ def read_config(directory: Path) -> DictConfig:
         reason = "does not exist" if not directory.is_dir() else f"has no {run_directory.CONFIG}"
         raise ValueError(f"run directory {directory} {reason}; expected a directory that `seqlab train` made. Its path is the last line of a training run.")
     try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        config: Any = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}. Restore the file.") from error
+    check_resolved(config, path)
     missing = [key for key in (*MODEL_GROUPS, "plugins") if not isinstance(config, dict) or key not in config]
     if missing:
         raise ValueError(f"{path} has no {', '.join(missing)}; expected the config of a run, whole. Restore the file.")
@@ -81,28 +82,6 @@ def writes_text(directory: Path) -> bool:
     return str(read_config(directory).task.get("_target_", "")).rpartition(".")[2] == "LanguageModelling"
 
 
-def check_targets(config: DictConfig, groups: Sequence[str], path: Path) -> None:
-    """Raise ValueError unless each `_target_` in these groups stands, letter for letter, in a config that is installed."""
-    known = {target for files in configs().values() for file, origin in files for target in targets(_content(file, origin))}
-    plain: Any = OmegaConf.to_container(config)
-    for group in groups:
-        for target in targets(plain[group]):
-            if target not in known:
-                raise ValueError(
-                    f"{path} names {target!r} under {group}; expected what a config of seqlab or of an installed plugin names, "
-                    "since naming a function here is running it. Install the plugin that the run was made with."
-                )
-
-
-def _content(file: Path, origin: str) -> Any:
-    """A config as plain data. What a broken one of a plugin names is not known, and the others are not held up by it."""
-    try:
-        return OmegaConf.to_container(OmegaConf.load(file))
-    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
-        log.warning("the config %s (%s) cannot be read and is left out: %s", file, origin, error)
-        return {}
-
-
 def changed(config: DictConfig, changes: Sequence[str]) -> DictConfig:
     """The config with KEY=VALUE changes, values as YAML reads them. Raises ValueError for a key that it has not."""
     for change in changes:
@@ -115,21 +94,3 @@ def changed(config: DictConfig, changes: Sequence[str]) -> DictConfig:
         if not equals:
             raise ValueError(f"{key!r} has no value; expected {key}=VALUE.")
     return OmegaConf.merge(config, OmegaConf.from_dotlist(list(changes)))  # pyright: ignore[reportReturnType]
-
-
-def targets(node: Any) -> Iterator[Any]:
-    """Every value of a key `_target_`, at any depth."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from [value] if key == "_target_" else targets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from targets(value)
-
-
-def check_plugins(config: DictConfig, allowed: Sequence[str]) -> None:
-    """Raise ValueError when the config names a plugin file that the caller has not allowed."""
-    trusted = {Path(file).expanduser().resolve() for file in allowed}
-    foreign = [file for file in config.plugins if Path(file).expanduser().resolve() not in trusted]
-    if foreign:
-        raise ValueError(f"the run was trained with the plugin files {foreign}; they are imported only when you name them: plugins=[{','.join(foreign)}].")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 console = Console()
@@ -25,14 +24,4 @@ def metrics_table(metrics: dict[str, float]) -> Table:
     for metric in dict.fromkeys(name.partition("/")[2] for name in metrics if "/" in name):
         values = (metrics.get(f"{split}/{metric}") for split in splits)
         table.add_row(metric, *("" if value is None else f"{value:.5g}" for value in values))
-    return table
-
-
-def jobs_table(jobs: list[tuple[int, list[str], float | None]]) -> Table:
-    """One row per job of a sweep: number, the overrides that not all jobs share, and the metric it returned."""
-    shared = set.intersection(*(set(overrides) for _, overrides, _ in jobs)) if jobs else set()
-    table = Table("job", "overrides", "metric")
-    for number, overrides, value in jobs:
-        own = " ".join(word for word in overrides if word not in shared)
-        table.add_row(str(number), escape(own), "" if value is None else f"{value:.5g}")
     return table

@@ -25,14 +25,19 @@ from seqlab.command_errors import EXPECTED, FULL_ERROR, HOW_TO_SEE, say, wants_t
 from seqlab.config import config_folder
 from seqlab.hydra_setup import check_parts, prepare_hydra
 from seqlab.overrides import wrong_overrides
+from seqlab.sweep.job import names, run_job, started
+from seqlab.sweep.ledger import DONE, Record, close_sweep, read_records
+from seqlab.sweep.table import jobs_table
 
 COMMAND = "seqlab train"
 TRACEBACK = "error.txt"  # in the run directory
+# these start every job whatever became of the others
+OWN_SWEEPERS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra_plugins.seqlab_optuna.OptunaSweeper")
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 class JobFailed(CompactHydraException):
-    """One job of a sweep failed; the message says why. The others run on."""
+    """One job of a sweep failed; the message says why."""
 
 
 class Stopped(BaseException):
@@ -41,75 +46,79 @@ class Stopped(BaseException):
 
 def main(argv: list[str]) -> int:
     """`seqlab train [overrides …]`. Returns 0, 1 when training failed, 2 when the command line or a config is wrong."""
+    sys.argv = [COMMAND, *argv]
     try:
-        argv = _where_it_lies(argv)
-        sys.argv = [COMMAND, *argv]
         prepare_hydra()
     except EXPECTED as error:
         say(COMMAND, str(error))
         return 2
     run_hydra = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
-    if wants_traceback():
-        run_hydra(_train)()
-        return 0
-    failed: list[str] = []
-    done: list[tuple[int, list[str], float | None]] = []  # of a sweep: number, overrides, metric; jobs in other processes are not seen
+    full = wants_traceback()
+    started.clear()
 
     def job(config: DictConfig) -> float | None:
-        with _environment(FULL_ERROR, None):
+        with _environment(FULL_ERROR, "1" if full else None):
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                return _sweep_job(config)
             try:
-                value = _train(config)
-                if HydraConfig.get().mode is RunMode.MULTIRUN:
-                    done.append((HydraConfig.get().job.num, list(HydraConfig.get().overrides.task), value))
-                return value
+                return _train(config)
             except Exception as error:
+                if full:
+                    raise
                 message = _explain_job(error)
-        if HydraConfig.get().mode is not RunMode.MULTIRUN:
-            say(COMMAND, message)
-            raise Stopped
-        name = f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)})"
-        say(f"{COMMAND}, {name}", message)
-        failed.append(name)
-        raise JobFailed(message)
+        say(COMMAND, message)
+        raise Stopped
 
     try:
         with _environment(FULL_ERROR, "1"):  # Hydra then raises its errors, instead of printing them and exiting
             run_hydra(job)()
+        for _, folder in started:
+            close_sweep(folder)
     except Stopped:
         return 1
-    except JobFailed as error:  # without a name in `failed`, it comes from another process
-        say(COMMAND, f"failed: {', '.join(failed)}. The other jobs are complete." if failed else str(error))
-        return 1
+    except JobFailed as error:  # of a sweeper that looks for the exceptions of its jobs
+        if not started:
+            say(COMMAND, str(error))
+            return 1
     except (*CONFIG_ERRORS, ValueError, TypeError) as error:
+        if full:
+            raise
         for message in wrong_overrides(argv) or [f"{explain(error)} ({HOW_TO_SEE})"]:
             say(COMMAND, message)
         return 2
     except OSError as error:
+        if full:
+            raise
         say(COMMAND, f"{error}. Choose another run directory with hydra.run.dir=DIR, for a sweep with hydra.sweep.dir=DIR.")
         return 1
     finally:
-        _show_sweep(done)
-    return 0
+        failed = [record for directory, folder in started for record in _show_sweep(directory, folder)]
+    if failed:
+        say(COMMAND, f"failed: {names(failed)}. The other jobs are complete.")
+    return 1 if failed else 0
 
 
-def _show_sweep(done: list[tuple[int, list[str], float | None]]) -> None:
-    """The jobs of a sweep and their metrics, when there were several."""
-    if len(done) > 1:
-        from seqlab.show import console, jobs_table
+def _sweep_job(config: DictConfig) -> float | None:
+    """A job of a sweep: its metric, None when it failed. The failure is in its record, so that no sweeper stops the other jobs for it;
+    of the sweepers of others, which read it from an exception, it is one.
+    """
+    record = run_job(config, lambda goes_on: _train(config), _explain_job)
+    if record.state == "failed":
+        say(f"{COMMAND}, {names([record])}", record.message)
+        if HydraConfig.get().sweeper._target_ not in OWN_SWEEPERS:
+            raise JobFailed(record.message)
+    return record.metric
 
-        console.print(jobs_table(done))
 
+def _show_sweep(directory: Path, folder: Path) -> list[Record]:
+    """Print the jobs of a sweep, what became of each, and its metric, when there were several. Returns those without a result."""
+    from seqlab.show import console
 
-def _where_it_lies(argv: list[str]) -> list[str]:
-    """The arguments with hydra.run.dir=DIR when there is a resume=DIR. Raises ValueError when no run lies there."""
-    given = [argument for argument in argv if argument.startswith("resume=")]
-    if not given or given[-1] == "resume=null":
-        return argv
-    directory = given[-1].partition("=")[2].strip("'\"")
-    if not (Path(directory) / run_directory.CONFIG).is_file():
-        raise ValueError(f"resume={directory} names no run directory: there is no {run_directory.CONFIG} in it. A run's path is the last line of its training.")
-    quoted = "'" + directory.replace("'", "\\'") + "'"
-    return [*(argument for argument in argv if argument not in given), f"resume={quoted}", f"hydra.run.dir={quoted}"]
+    records = read_records(folder)
+    if len(records) > 1:
+        console.print(jobs_table(directory, records))
+        console.print(f"sweep directory: {directory}", highlight=False, markup=False, soft_wrap=True)
+    return [record for record in records if record.state not in DONE]
 
 
 def explain(error: BaseException) -> str:
@@ -126,11 +135,9 @@ def explain(error: BaseException) -> str:
 def _train(config: DictConfig) -> float | None:
     """Train, or check the gradient. A run that is refused leaves no directory; one that fails later, its traceback there."""
     directory = Path(HydraConfig.get().runtime.output_dir)
-    overrides = list(HydraConfig.get().overrides.task)
-    present = (directory / run_directory.CONFIG).exists()
-    others = present and config.resume is None  # another run's: train() refuses it, and nothing of ours belongs into it
+    others = (directory / run_directory.CONFIG).exists()  # another run's: train() refuses it, and nothing of ours belongs into it
     try:
-        check_parts(overrides)
+        check_parts(list(HydraConfig.get().overrides.task))
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:
             raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
@@ -142,15 +149,7 @@ def _train(config: DictConfig) -> float | None:
 
             check_values(config)
             return check_configured(config)
-        from seqlab.resume import resumed_config
-        from seqlab.stopping import requeued
-
-        if config.resume is not None:
-            return train(resumed_config(directory, config, overrides), directory, overrides, resuming=True)
-        if present and requeued():  # SLURM starts the same command line again
-            others = False
-            return train(config, directory, [], resuming=True)
-        return train(config, directory, overrides)
+        return train(config, directory, list(HydraConfig.get().overrides.task))
     except Exception as error:
         if hint := _hint(list(HydraConfig.get().overrides.task)):
             error.add_note(hint)
@@ -185,8 +184,10 @@ def _explain_job(error: Exception) -> str:
     cause: BaseException = error
     while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
         cause = cause.__cause__
-    if not isinstance(cause, (*EXPECTED, *CONFIG_ERRORS, MisconfigurationException)):
+    foreseen = isinstance(cause, (*EXPECTED, *CONFIG_ERRORS, MisconfigurationException))
+    if not foreseen or wants_traceback():
         traceback.print_exception(error)
+    if not foreseen:
         return f"{type(cause).__name__}: {explain(error)}"
     notes = getattr(error, "__notes__", [])
     if not any("traceback" in note for note in notes):

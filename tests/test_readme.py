@@ -1,6 +1,7 @@
 """The README's blocks run: what a new user copies works, on small inputs where the README's take long."""
 
 import csv
+import json
 import re
 import shlex
 from pathlib import Path
@@ -50,6 +51,11 @@ def own_files(folder):
     for n in range(20):
         rows = "\n".join(f"{step},{(n + step) % 3}" for step in range(5 + n % 4))
         (folder / f"recordings/{('walk', 'run')[n % 2]}_{n}.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
+    pairs = "".join(f"{n} small dogs run .\t{n} kleine Hunde rennen .\n" for n in range(8))
+    for name in ("pairs.tsv", "more.tsv"):
+        (folder / name).write_text(pairs, encoding="utf-8")
+    asked = [{"context": f"The ship is {place}. It is old.", "question": "Where is the ship?", "answer": place} for place in ("here", "there")]
+    (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked * 4), encoding="utf-8")
     (folder / "new.txt").write_text("The sum\n\nThe gate\n", encoding="utf-8")
 
 
@@ -72,11 +78,13 @@ def training_commands():
     """The commands that train, those that train many models marked slow."""
     for command in COMMANDS:
         if command.startswith("seqlab train") and "plugins=" not in command:
-            yield pytest.param(command, marks=[pytest.mark.slow] if "vanishing_gradient" in command else [])
+            yield pytest.param(command, marks=[pytest.mark.slow] if "vanishing_gradient" in command or " -m " in command else [])
 
 
 @pytest.mark.parametrize("command", list(training_commands()))
 def test_training_commands(command, workplace, capsys):
+    if "optuna" in command:
+        pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
     words = [word if word != "data.path=FILE.csv" else f"data.path={workplace / 'FILE.csv'}" for word in shlex.split(command)[1:]]
     quick = [] if any(word.startswith("debug=") for word in words) else ["debug=fast", "executor=loop"]  # compiling would take longest by far
     assert main([*words, *quick]) == 0

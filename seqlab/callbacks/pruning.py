@@ -1,0 +1,58 @@
+"""Trials of a search that are worse than others at the same point end early."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import lightning.pytorch as L
+
+from seqlab.registry import unknown
+from seqlab.sweep.study import TRIAL, make_pruner, open_study
+
+
+class Pruned(Exception):
+    """The trial is worse than the others were at this point; what was trained is recorded."""
+
+
+class Pruning(L.Callback):
+    """Reports `monitor` to the study after each validation, and ends the trial when its pruner says so.
+
+    The study is the one that the sweeper hydra/sweeper=optuna_study has set for the job; in a run that belongs to none,
+    there is nothing to report to and nothing happens.
+    """
+
+    def __init__(self, monitor: str, mode: str, pruner: str = "median", num_startup: int = 5, num_warmup: int = 1) -> None:
+        self.monitor = monitor
+        self.mode = mode
+        self.make = {"pruner": pruner, "num_startup": num_startup, "num_warmup": num_warmup}
+        self.trial: Any = None
+        self.num_reported = 0
+        self.stop = False
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if TRIAL not in os.environ or not trainer.is_global_zero:
+            return
+        import optuna
+
+        which = json.loads(os.environ[TRIAL])
+        study = open_study(which["storage"], which["study_name"], self.mode, pruner=make_pruner(**self.make))
+        (found,) = (trial for trial in study.get_trials(deepcopy=False) if trial.number == which["number"])
+        self.trial = optuna.trial.Trial(study, found._trial_id)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        if self.trial is not None:
+            metrics = trainer.callback_metrics
+            if self.monitor not in metrics:
+                raise ValueError(unknown("metric", self.monitor, sorted(metrics), "Choose one with monitor=NAME, and mode=min or mode=max."))
+            self.trial.report(float(metrics[self.monitor]), self.num_reported)
+            self.num_reported += 1
+            self.stop = self.trial.should_prune()
+        self.stop = trainer.strategy.broadcast(self.stop)  # all ranks stop, or none
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        if self.stop:  # not before the validation has reached the loggers and the checkpoints; a training that is over is not pruned
+            raise Pruned(f"{self.monitor} is worse than that of other trials after {self.num_reported} validations")

@@ -1,0 +1,70 @@
+"""`match=params`: the hidden_size with which a model has a given number of parameters, so that cells are compared at equal budgets."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from seqlab.build import build_model
+from seqlab.data.base import DataSpec
+
+log = logging.getLogger("seqlab")
+NARROWEST = 2  # the norm of a single entry is constant: some cells take no 1
+WIDEST = 2**20  # no model of this house is wider; a budget that asks for more is a slip
+
+
+def match_parameters(config: DictConfig, spec: DataSpec) -> bool:
+    """Set cell.hidden_size, and match.parameters to the budget, as `config.match` says. Returns whether there was anything to match.
+
+    Raises ValueError when the cell has no hidden_size, when the encoder is not made of `cell`, and when the budget lies
+    below what the rest of the model has with a hidden_size of NARROWEST.
+    """
+    if config.match is None:
+        return False
+    if "hidden_size" not in config.cell:
+        raise ValueError(f"match=params needs a cell with hidden_size, and the config of {config.cell.name!r} has none. Leave match out.")
+    if OmegaConf.to_container(config, resolve=True)["encoder"].get("cell") != OmegaConf.to_container(config.cell, resolve=True):  # pyright: ignore[reportArgumentType,reportCallIssue]
+        raise ValueError("match=params solves cell.hidden_size, but encoder.cell names cells of its own. Leave match or encoder.cell out.")
+    asked = OmegaConf.to_container(config.match, resolve=True)
+    budget = asked["parameters"]  # pyright: ignore[reportArgumentType,reportCallIssue]
+    if budget is None:
+        reference = {"_target_": "seqlab.make_cell", "_partial_": True, "name": asked["cell"], "hidden_size": asked["hidden_size"]}  # pyright: ignore[reportArgumentType,reportCallIssue]
+        budget = count(config, spec, reference)
+    size = solve(config, spec, budget)
+    config.match = {**asked, "parameters": budget}  # pyright: ignore[reportGeneralTypeIssues]
+    config.cell.hidden_size = size
+    found = count(config, spec, config.cell)
+    log.info(f"match=params: {config.cell.name} gets hidden_size={size}, for {found:,} parameters; the budget is {budget:,} ({found / budget - 1:+.2%})")
+    return True
+
+
+def solve(config: DictConfig, spec: DataSpec, budget: int) -> int:
+    """The hidden_size whose number of parameters is nearest to the budget; the number grows with it."""
+
+    def at(size: int) -> int:
+        return count(config, spec, {**OmegaConf.to_container(config.cell, resolve=True), "hidden_size": size})  # pyright: ignore[reportGeneralTypeIssues]
+
+    least = at(NARROWEST)
+    if least > budget:
+        raise ValueError(f"match.parameters is {budget:,}, but with hidden_size={NARROWEST} the model has {least:,} already. Raise the budget.")
+    low, high = NARROWEST, 2 * NARROWEST
+    while at(high) <= budget:
+        low, high = high, 2 * high
+        if high > WIDEST:
+            raise ValueError(f"match.parameters is {budget:,}; no hidden_size up to {WIDEST:,} reaches it with cell {config.cell.name!r}. Lower the budget.")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if at(middle) <= budget else (low, middle)
+    return low if budget - at(low) <= at(high) - budget else high
+
+
+def count(config: DictConfig, spec: DataSpec, cell: Any) -> int:
+    """The parameters of the model with another cell in it. No memory is taken for them."""
+    trial: Any = OmegaConf.create(OmegaConf.to_container(config, resolve=False))  # pyright: ignore[reportArgumentType]
+    trial.cell = cell
+    with torch.device("meta"):
+        model = build_model(trial, spec)
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,28 @@
+"""Sweeps in this process, small, in a folder of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqlab import train as training
+from seqlab.cli import main
+from tests.train.conftest import SMALL, run  # noqa: F401 - a fixture
+
+Sweep = Callable[..., int]
+QUICK = [*SMALL, "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1", "cell.hidden_size=2"]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    """sweep("key=a,b", …) runs `seqlab train -m` into the folder `sweep` of the working directory and returns the exit status."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "draw_learning_curve", lambda *arguments: None)
+
+    def start(*words: str) -> int:
+        own = {word.partition("=")[0] for word in words}
+        return main(["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words, "hydra.sweep.dir=sweep"])
+
+    return start

@@ -1,0 +1,184 @@
+"""A sweep: what is done is not done again, what failed is, and one failure stops nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from seqlab import registry
+from seqlab.cli import main
+from seqlab.sweep import ledger
+from seqlab.sweep.job_hash import job_hash, source_digests
+from tests.sweep.conftest import Sweep
+from tests.train.conftest import small_config
+
+SWEEP = Path("sweep")
+PLUGIN = """
+import torch
+from seqlab import Cell, register_cell
+
+@register_cell("half")
+class Half(Cell):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size, {"h": (hidden_size,)})
+        self.weight = torch.nn.Parameter(torch.zeros(hidden_size, input_size))
+
+    def project(self, x):
+        return x @ self.weight.T
+
+    def step(self, p, state):
+        h = 0.5 * state["h"] + p
+        return h, {"h": h}
+"""
+
+
+def records() -> list[ledger.Record]:
+    """Of the sweep that ran last."""
+    return ledger.read_records(ledger.sweep_folders(SWEEP)[-1])
+
+
+def written() -> dict[str, int]:
+    """When each summary was written."""
+    return {file.parent.name: file.stat().st_mtime_ns for file in SWEEP.glob("*/summary.json")}
+
+
+def test_a_job_that_is_done_is_not_run_again_and_a_failed_one_is(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("cell.hidden_size=0,3,2", "hydra.sweeper.max_batch_size=1") == 1
+    told = capsys.readouterr()
+    assert "failed: job 0" in told.err
+    assert "expected a whole number of at least 1" in told.err
+    first, (bad, *good) = written(), records()
+    assert [record.state for record in (bad, *good)] == ["failed", "finished", "finished"]
+    assert {record.directory for record in good} == first.keys()
+    assert "cell.hidden_size=0 │ failed" in told.out
+    assert all(f"{record.metric:.5g}" in told.out for record in good)
+    assert sweep("cell.hidden_size=0,3,2") == 1
+    assert written() == first
+    again = records()
+    assert [(record.state, record.reused, record.metric) for record in again] == [
+        ("failed", False, None),
+        *(("finished", True, record.metric) for record in good),
+    ]
+    assert "finished before" in capsys.readouterr().out
+
+
+def test_a_killed_job_goes_on_and_a_failed_one_begins_anew(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["seed=1", "trainer.max_epochs=2"]
+    assert sweep(*words) == 0
+    (record,) = records()
+    weights = (SWEEP / record.directory / "checkpoints/last.ckpt").stat().st_mtime_ns
+    for state, seen in ((ledger.RUNNING, "killed"), ("failed", "failed")):
+        (SWEEP / record.directory / "summary.json").unlink()  # as a kill leaves it
+        record.state = state
+        ledger.write_record(SWEEP, record)
+        assert ledger.state_of(SWEEP, record) == seen
+        assert sweep(*words) == 0
+        now = (SWEEP / record.directory / "checkpoints/last.ckpt").stat().st_mtime_ns
+        assert (now == weights) == (seen == "killed")  # its training was at its end: there was only the test to make up for
+        record.started = records()[0].started + 1e-3  # the record is the latest
+        assert json.loads((SWEEP / record.directory / "summary.json").read_text())["monitor_value"] == records()[0].metric
+    assert (SWEEP / ".sweeps/earlier" / f"{record.directory}-1" / "config.yaml").is_file()
+
+
+def test_what_changes_no_result_is_the_same_job_and_an_edited_cell_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    words = [f"plugins=[{tmp_path / 'mine.py'}]", "cell=plugin", "cell.name=half"]
+    first = job_hash(small_config(*words))
+    harmless = ["tags=[a]", "logger=tensorboard", "data.num_workers=1", "callbacks=[default]", "callbacks.progress.interval=3"]
+    assert job_hash(small_config(*words, *harmless)) == first
+    others = [["seed=5"], ["optimizer.lr=0.5"], ["wrap=[zoneout]"], ["encoder.cell=[lstm,gru]", "encoder.hidden_size=3"]]
+    found = {job_hash(small_config(*words, *other)) for other in others}
+    assert len(found | {first}) == 5
+    shutil.copy(tmp_path / "mine.py", tmp_path / "moved.py")
+    monkeypatch.setattr(registry, "_plugin_files", {})  # as a new process would begin
+    monkeypatch.setattr(registry, "_registered", {})
+    assert job_hash(small_config(f"plugins=[{tmp_path / 'moved.py'}]", *words[1:])) == first
+    (tmp_path / "mine.py").write_text(PLUGIN.replace("0.5 *", "0.25 *"))
+    monkeypatch.setattr(registry, "_plugin_files", {})
+    monkeypatch.setattr(registry, "_registered", {})
+    assert job_hash(small_config(*words)) not in found | {first}
+
+
+def test_an_edited_wrapper_or_base_class_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("cell=lstm", "wrap=[zoneout]")
+    digests = source_digests(OmegaConf.to_container(config, resolve=True), [])
+    for name in ("cell lstm", "target seqlab.cells.zoneout.Zoneout"):
+        assert len(digests[name].split()) >= 2  # its own file and that of Cell
+
+
+def test_a_config_that_cannot_be_built_has_a_name_too() -> None:
+    hashes = {job_hash(small_config(word)) for word in ("cell.hidden_size=0", "plugins=[none.py]", "+x='${nothing}'", "+x._target_=no.such.thing")}
+    assert len(hashes) == 4
+
+
+def test_a_job_that_another_process_trains_is_left_alone(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    with ledger.locked(SWEEP, "mine"):
+        assert sweep("seed=1", "hydra.sweep.subdir=mine") == 1
+    assert "is being trained by another process" in capsys.readouterr().err
+    assert not written()
+
+
+def test_a_changed_job_supersedes_the_one_before(tmp_path: Path) -> None:
+    ledger.open_sweep(tmp_path, "s", [])
+    for number, (overrides, directory) in enumerate([(["a=1"], "old"), (["a=2"], "other"), (["a=1", "tags=[x]"], "old"), (["a=1"], "new")]):
+        ledger.write_record(tmp_path, ledger.new_record(number, overrides, directory, directory, "s"))
+    assert ledger.superseded(tmp_path) == {"old"}
+
+
+def test_status_retry_and_prune(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("seed=1,2") == 0
+    one, two = records()
+    (SWEEP / one.directory / "summary.json").unlink()
+    one.state = "failed"
+    ledger.write_record(SWEEP, one)
+    capsys.readouterr()
+    assert main(["sweep", "status", "sweep"]) == 1
+    told = capsys.readouterr().out
+    assert "failed" in told
+    assert main(["sweep", "status", "sweep", "--json"]) == 1
+    assert [job["state"] for job in json.loads(capsys.readouterr().out)["jobs"]] == ["failed", "finished"]
+    before = written()
+    assert main(["sweep", "retry", "sweep"]) == 0
+    assert written().keys() == {one.directory, two.directory}
+    assert written()[two.directory] == before[two.directory]
+    assert main(["sweep", "status", "sweep"]) == 0
+    assert main(["sweep", "retry", "sweep"]) == 0
+    assert "nothing to retry" in capsys.readouterr().out
+    earlier = SWEEP / ".sweeps/earlier" / f"{one.directory}-1"
+    assert main(["sweep", "prune", "sweep"]) == 1  # nobody at the terminal says yes
+    assert earlier.is_dir()
+    assert main(["sweep", "prune", "sweep", "--yes"]) == 0
+    assert str(earlier) in capsys.readouterr().out
+    assert not earlier.exists()
+    assert written().keys() == {one.directory, two.directory}
+
+
+@pytest.mark.parametrize(
+    "word", ["+callbacks.x._target_=os.system", "hydra.job.env_set.LD_PRELOAD=x", "plugins=[evil.py]", "--config-dir=x", "hydra.searchpath=[file://x]"]
+)
+def test_a_strangers_sweep_is_not_repeated_when_its_command_could_run_code(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.open_sweep(tmp_path, "s", ["-m", "seed=1,2", word])
+    assert main(["sweep", "retry", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "is not repeated" in told
+    assert word.partition("=")[0] in told
+
+
+def test_prune_stays_in_the_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.open_sweep(tmp_path / "sweep", "s", ["-m"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "sweep/link").symlink_to(tmp_path / "mine")
+    for number, name in enumerate(["../mine", "link", "."]):
+        record = ledger.new_record(number, [], name, "h", "s")
+        record.state = "failed"
+        ledger.write_record(tmp_path / "sweep", record)
+    assert main(["sweep", "prune", str(tmp_path / "sweep"), "--yes"]) == 0
+    assert (tmp_path / "mine").is_dir()
+    assert (tmp_path / "sweep/.sweeps").is_dir()
+    shutil.rmtree(tmp_path / "sweep")
+    assert main(["sweep", "status", str(tmp_path / "sweep")]) == 1
+    assert "does not exist" in capsys.readouterr().err
