@@ -24,12 +24,16 @@ from seqlab.callbacks.pruning import Pruned
 from seqlab.callbacks.record import Record
 from seqlab.checkpoint import WholeFiles, check_fits, load_weights, read_checkpoint
 from seqlab.data.base import SequenceDataModule
+from seqlab.data.order import FromBatch
+from seqlab.fingerprint import fingerprint, keep_or_compare
 from seqlab.learning_curve import draw_learning_curve
 from seqlab.loggers import Wandb
 from seqlab.match import match_parameters
 from seqlab.metrics_file import MetricsFile
 from seqlab.pictures.confusion import draw_confusion
+from seqlab.resume import Start, reclaim, sole_user, start_of
 from seqlab.show import console, metrics_table
+from seqlab.stopping import nondeterministic, stopped
 from seqlab.summary import summarise
 from seqlab.tasks import Task
 from seqlab.warm_start import warm_start
@@ -37,37 +41,53 @@ from seqlab.warm_start import warm_start
 log = logging.getLogger("seqlab")
 
 
-def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | None:
+def train(config: DictConfig, directory: Path, overrides: list[str], resuming: bool = False) -> float | None:
     """Train what the config says, write the run directory, and return the metric named by `config.monitor`.
 
-    The metric is that of the state that was tested. Raises ValueError for a config that cannot be run, leaving no
-    directory, FloatingPointError for a loss that is no number, and KeyboardInterrupt after Ctrl-C, the last two
-    with all records written.
+    resuming: the directory holds this run already, and it goes on from its newest checkpoint. The metric is that of the
+    state that was tested. Raises ValueError for a config that cannot be run, leaving no directory, FloatingPointError for
+    a loss that is no number, OSError for a disk that takes no checkpoint, KeyboardInterrupt after Ctrl-C and SystemExit
+    after another signal, the last four with all records written.
     """
-    started = time.perf_counter()
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     check_values(config)
     check_device(config.trainer.accelerator)
-    before = run_directory.claim(directory, OmegaConf.to_yaml(OmegaConf.create(resolved)), OmegaConf.to_yaml(overrides))
+    text = OmegaConf.to_yaml(OmegaConf.create(resolved))
+    before = None if resuming else run_directory.claim(directory, text, OmegaConf.to_yaml(overrides))
+    with sole_user(directory):
+        if resuming:
+            reclaim(directory, text, overrides)
+        return train_in(config, resolved, directory, start_of(config, directory, resuming), before)
+
+
+def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start, before: frozenset[str] | None) -> float | None:
+    """`train` in a directory that is this run's. before: what `run_directory.claim` returned of it, when it is a new one."""
+    started = time.perf_counter()
     try:
-        data, task, trainer = build(config, resolved, directory)
+        data, task, trainer = build(config, resolved, directory, start)
     except BaseException:
-        run_directory.release(directory, before)
+        if before is not None:
+            run_directory.release(directory, before)
         raise
     status, tested = "failed", {}
     stop = next(c for c in trainer.callbacks if isinstance(c, StopOnInterrupt))  # pyright: ignore[reportAttributeAccessIssue]
     try:
         with stop.listening():
-            tested = fit_and_test(config, data, task, trainer)
+            tested = fit_and_test(config, data, task, trainer, start)
         status = "finished"
     except Interrupted as interruption:
         status = "interrupted"
-        raise KeyboardInterrupt(f"interrupted at step {trainer.global_step}; what was trained is in {directory}.") from interruption
+        raise stopped(interruption, trainer.global_step, directory) from interruption
     except Pruned as pruned:
         status = "pruned"
         log.info(f"pruned at step {trainer.global_step}: {pruned}")
+    except RuntimeError as error:
+        if named := nondeterministic(error):
+            raise ValueError(named) from error
+        raise
     finally:
-        metrics = write_records(config, directory, task, trainer, {"status": status, "seconds": time.perf_counter() - started}, tested)
+        run = {"status": status, "seconds": start.seconds + time.perf_counter() - started, "resumed_at_step": start.step}
+        metrics = write_records(config, directory, task, trainer, run, tested)
     for line in task.closing_lines(data) if tested else []:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(metrics_table(metrics))
@@ -75,10 +95,11 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> float | 
     return metrics.get(config.monitor)
 
 
-def build(config: DictConfig, resolved: dict[str, Any], directory: Path) -> tuple[SequenceDataModule, Task, L.Trainer]:
+def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start) -> tuple[SequenceDataModule, Task, L.Trainer]:
     """All that a run needs, so that what is wrong with a config is found before anything is trained."""
     L.seed_everything(config.seed, verbose=False)
     data = build_data(config)
+    data.start = start.place
     for loader in (data.train_dataloader, data.val_dataloader):
         loader()  # refuses an empty split
     for name, text in data.records().items():
@@ -87,24 +108,26 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path) -> tupl
         resolved |= OmegaConf.to_container(config, resolve=True)  # pyright: ignore[reportCallIssue,reportOperatorIssue]
         run_directory.write(directory / run_directory.CONFIG, OmegaConf.to_yaml(OmegaConf.create(resolved)))
     task = build_task(config, data.spec)
-    if config.ckpt_path is None:
+    keep_or_compare(directory, fingerprint(resolved, data), f"data set {type(data).__name__}")
+    if config.init_from is not None and config.ckpt_path is not None:
+        raise ValueError(f"init_from is {config.init_from} and ckpt_path {config.ckpt_path}; expected one of them: a checkpoint has all weights already.")
+    if start.checkpoint is not None:
+        check_fits(read_checkpoint(start.checkpoint), task, start.checkpoint)
+    else:
         task.prepare(data)
         if config.init_from is not None:
             warm_start(task, Path(config.init_from).expanduser(), directory)
-    else:
-        if config.init_from is not None:
-            raise ValueError(f"init_from is {config.init_from} and ckpt_path {config.ckpt_path}; expected one of them: a checkpoint has all weights already.")
-        path = Path(config.ckpt_path)
-        check_fits(read_checkpoint(path), task, path)
-    return data, task, build_trainer(config, resolved, directory)
+    return data, task, build_trainer(config, resolved, directory, start)
 
 
-def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, trainer: L.Trainer) -> dict[str, float]:
+def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, trainer: L.Trainer, start: Start) -> dict[str, float]:
     """Train, then test the best checkpoint or, with test_best=false or without any validation, the last weights."""
     fit_batches, test_batches = batches(data, config.overfit)
-    trainer.fit(task, ckpt_path=config.ckpt_path, weights_only=True, **fit_batches)
-    if not find_record(trainer).training:
-        log.warning("nothing was trained: the checkpoint is at the end of its training already. Raise trainer.max_epochs or trainer.max_steps.")
+    trainer.fit(task, ckpt_path=start.checkpoint, weights_only=True, **fit_batches)
+    if start.checkpoint is not None and trainer.global_step == start.step:
+        if start.mark is None:  # a run that is resumed may lack its test alone
+            log.warning("nothing was trained: the checkpoint is at the end of its training already. Raise trainer.max_epochs or trainer.max_steps.")
+        load_weights(task, start.checkpoint)  # those that are tested, where weights are averaged
     if best := best_path(config, trainer):
         load_weights(task, Path(best))  # with ckpt_path= Lightning (2.6.6) would test the weights before averaging
     trainer.test(task, verbose=False, **test_batches)
@@ -147,18 +170,26 @@ def batches(data: SequenceDataModule, overfit: int) -> tuple[dict[str, Any], dic
     """
     if not overfit:
         return {"datamodule": data}, {"datamodule": data}
+    place, data.start = data.start, (0, 0)
     first = list(itertools.islice(data.train_dataloader(), overfit))
-    loader = DataLoader(first, batch_size=None, collate_fn=lambda batch: batch)  # pyright: ignore[reportArgumentType]
-    return {"train_dataloaders": loader, "val_dataloaders": loader}, {"dataloaders": loader}
+
+    def loader(place: tuple[int, int] = (0, 0)) -> DataLoader[Any]:
+        order, generator = FromBatch(range(len(first)), place), torch.Generator().manual_seed(data.seed)
+        return DataLoader(first, batch_size=None, sampler=order, collate_fn=lambda batch: batch, generator=generator)  # pyright: ignore[reportArgumentType]
+
+    return {"train_dataloaders": loader(place), "val_dataloaders": loader()}, {"dataloaders": loader()}
 
 
-def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path) -> L.Trainer:
+def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start) -> L.Trainer:
     """The trainer with its loggers and callbacks. What every run has stands here, the rest in the config."""
+    metrics = MetricsFile(directory / run_directory.METRICS)
+    if start.mark is not None:
+        metrics.rewind(start.mark)
     callbacks = [c for c in instantiate(config.callbacks).values() if config.trainer.enable_progress_bar or not isinstance(c, ProgressBar)]
     if not any(isinstance(c, Record) for c in callbacks):
         callbacks.append(Record())
-    loggers = [MetricsFile(directory / run_directory.METRICS)]
-    loggers += [make(directory=directory, config=resolved, tags=resolved["tags"]) for make in instantiate(config.logger).values()]
+    next(c for c in callbacks if isinstance(c, Record)).refill(metrics.rows)
+    loggers = [metrics, *(make(directory=directory, config=resolved, tags=resolved["tags"]) for make in instantiate(config.logger).values())]
     return instantiate(config.trainer)(
         callbacks=[*callbacks, StopOnInterrupt()],  # last, so that it stops after all others have seen the step
         logger=loggers,
@@ -193,6 +224,7 @@ def quiet_libraries() -> None:
         ".*does not have many workers.*",
         ".*smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
+        ".*your dataloader is not resumable.*",  # it is, by the place that it is told
         ".*lr_scheduler.step.. before .optimizer.step.*",
         "Glyph .* missing from font",  # seqlab.pictures.fonts says it once, with what to do
     )

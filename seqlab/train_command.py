@@ -46,8 +46,9 @@ class Stopped(BaseException):
 
 def main(argv: list[str]) -> int:
     """`seqlab train [overrides …]`. Returns 0, 1 when training failed, 2 when the command line or a config is wrong."""
-    sys.argv = [COMMAND, *argv]
     try:
+        argv = _where_it_lies(argv)
+        sys.argv = [COMMAND, *argv]
         prepare_hydra()
     except EXPECTED as error:
         say(COMMAND, str(error))
@@ -102,7 +103,7 @@ def _sweep_job(config: DictConfig) -> float | None:
     """A job of a sweep: its metric, None when it failed. The failure is in its record, so that no sweeper stops the other jobs for it;
     of the sweepers of others, which read it from an exception, it is one.
     """
-    record = run_job(config, lambda goes_on: _train(config), _explain_job)
+    record = run_job(config, lambda goes_on: _train(config, goes_on), _explain_job)
     if record.state == "failed":
         say(f"{COMMAND}, {names([record])}", record.message)
         if HydraConfig.get().sweeper._target_ not in OWN_SWEEPERS:
@@ -121,6 +122,18 @@ def _show_sweep(directory: Path, folder: Path) -> list[Record]:
     return [record for record in records if record.state not in DONE]
 
 
+def _where_it_lies(argv: list[str]) -> list[str]:
+    """The arguments with hydra.run.dir=DIR when there is a resume=DIR. Raises ValueError when no run lies there."""
+    given = [argument for argument in argv if argument.startswith("resume=")]
+    if not given or given[-1] == "resume=null":
+        return argv
+    directory = given[-1].partition("=")[2].strip("'\"")
+    if not (Path(directory) / run_directory.CONFIG).is_file():
+        raise ValueError(f"resume={directory} names no run directory: there is no {run_directory.CONFIG} in it. A run's path is the last line of its training.")
+    quoted = "'" + directory.replace("'", "\\'") + "'"
+    return [*(argument for argument in argv if argument not in given), f"resume={quoted}", f"hydra.run.dir={quoted}"]
+
+
 def explain(error: BaseException) -> str:
     """What an error says, without the wrapping that Hydra puts around it; the key of the config it concerns comes first."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
@@ -132,12 +145,17 @@ def explain(error: BaseException) -> str:
     return message or type(error).__name__
 
 
-def _train(config: DictConfig) -> float | None:
-    """Train, or check the gradient. A run that is refused leaves no directory; one that fails later, its traceback there."""
+def _train(config: DictConfig, goes_on: bool = False) -> float | None:
+    """Train, or check the gradient. A run that is refused leaves no directory; one that fails later, its traceback there.
+
+    goes_on: from the newest checkpoint in the run directory, which is this run's.
+    """
     directory = Path(HydraConfig.get().runtime.output_dir)
-    others = (directory / run_directory.CONFIG).exists()  # another run's: train() refuses it, and nothing of ours belongs into it
+    overrides = list(HydraConfig.get().overrides.task)
+    present = (directory / run_directory.CONFIG).exists()
+    others = present and config.resume is None  # another run's: train() refuses it, and nothing of ours belongs into it
     try:
-        check_parts(list(HydraConfig.get().overrides.task))
+        check_parts(overrides)
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:
             raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
@@ -149,7 +167,15 @@ def _train(config: DictConfig) -> float | None:
 
             check_values(config)
             return check_configured(config)
-        return train(config, directory, list(HydraConfig.get().overrides.task))
+        from seqlab.resume import resumed_config
+        from seqlab.stopping import requeued
+
+        if config.resume is not None:
+            return train(resumed_config(directory, config, overrides), directory, overrides, resuming=True)
+        if present and (goes_on or requeued()):  # SLURM starts the same command line again
+            others = False
+            return train(config, directory, [], resuming=True)
+        return train(config, directory, overrides)
     except Exception as error:
         if hint := _hint(list(HydraConfig.get().overrides.task)):
             error.add_note(hint)
