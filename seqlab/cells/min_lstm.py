@@ -37,16 +37,17 @@ class MinLSTM(ScanCell):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        f, i, n = nn.functional.linear(x, self.input_weight, self.bias).chunk(3, -1)
-        # f / (f + i) = σ(log f − log i), which is still a number when both gates have underflowed to zero
-        log_ratio = nn.functional.logsigmoid(f) - nn.functional.logsigmoid(i)
-        return torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio) * positive(n)
+    def project(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.input_weight, self.bias)
 
-    def step(self, p: tuple[Tensor, Tensor], state: State) -> tuple[Tensor, State]:
-        keep, new = p
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        keep, new = self.scan_terms(p)
         h = keep * state["h"] + new
         return h, {"h": h}
 
-    def scan_terms(self, p: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        return p
+    def scan_terms(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        # not in `project`, for the reason given in MinGRU
+        f, i, n = p.chunk(3, -1)
+        # f / (f + i) = σ(log f − log i), which is still a number when both gates have underflowed to zero
+        log_ratio = nn.functional.logsigmoid(f) - nn.functional.logsigmoid(i)
+        return torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio) * positive(n)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 
 LEAST_STEPS = 16  # fewer do not pay for the five seconds of compiling them: less than 0.3 ms a call could be won
+LEAST_SCANNED = 4  # steps from which the scan's few large operations take less time than the loop's many small ones
 WIDE = 2048  # B · H from which a step is mostly arithmetic, in which compiled code is faster than the loop …
 VERY_WIDE = 8192  # … and from which a few steps are enough
 MEETINGS = 128  # steps from which the waits of several threads for each other add up to half a millisecond …
@@ -73,7 +74,7 @@ def on_cpu(call: Call, no: Obstacles) -> Choice:
         return Choice("native", f"{reason}, and it is not compiled: {no.compiled}" if no.compiled else reason)
     if _compiled_pays(call, no) and not no.compiled:
         return Choice("compiled", "forward and backward of its step are compiled for sequences this long")
-    if not no.scan and (no.compiled or call.steps >= LEAST_STEPS):
+    if not no.scan and call.steps >= LEAST_SCANNED:
         why = f"it is not compiled: {no.compiled}" if no.compiled else "for so few small steps that is faster than compiled ones"
         return Choice("scan", f"it is linear in its state, and {why}")
     why = f"it is not compiled: {no.compiled}" if no.compiled else "so few steps do not pay for compiling"
@@ -99,8 +100,8 @@ def _compiled_pays(call: Call, no: Obstacles) -> bool:
         if not call.gradient:
             return call.num_threads() > 1 and call.batch > 1 and call.steps >= MEETINGS and work < NARROW
         return call.steps > 1 and call.steps * no.width**2 * math.sqrt(call.batch) * call.num_threads() >= LSTM_WORK
-    if not no.scan:  # its step has few operations, so the loop and the scan cost less
-        return call.steps >= (LEAST_STEPS // 2 if work >= VERY_WIDE else 2 * LEAST_STEPS if work >= WIDE else 4 * LEAST_STEPS)
+    if not no.scan:  # it can be scanned meanwhile
+        return call.steps >= (LEAST_STEPS // 2 if work >= VERY_WIDE else LEAST_STEPS if work >= WIDE else 4 * LEAST_STEPS)
     least = LEAST_STEPS * 2 if no.kernel.startswith("rnn") else LEAST_STEPS  # a step of three operations is soon run in any way
     return call.steps >= (least // 4 if work >= VERY_WIDE else least // 2 if work >= WIDE else least)
 

@@ -5,6 +5,7 @@ import torch
 
 from seqlab import Layer, make_cell
 from seqlab.cells.base import ScanCell
+from seqlab.executors.loop import steps
 from seqlab.registry import list_cells, resolve_cell
 from tests.cells.instances import random_cell, random_state, weights_of
 from tests.oracles import ORACLES
@@ -35,8 +36,8 @@ def test_terms_and_output_are_the_step(name):
     a = a.expand_as(b)
     h, states, expected = start, [], []
     state = {leaf: start}
-    for t in range(7):
-        y, state = cell.step(tuple(part[t] for part in p), state)
+    for t, p_t in enumerate(steps(p)):
+        y, state = cell.step(p_t, state)
         expected.append((y, state[leaf]))
         h = times(cell, a[t], h) + b[t]
         states.append(h)
@@ -78,6 +79,6 @@ def test_min_lstm_weighs_by_the_ratio_when_both_gates_underflow():
     with torch.no_grad():
         cell.input_weight.zero_()
         cell.bias.copy_(torch.tensor([-200.0, -201.0, 0.0]))
-    keep, new = cell.project(torch.zeros(1, 1))
+    keep, new = cell.scan_terms(cell.project(torch.zeros(1, 1)))
     torch.testing.assert_close(keep, torch.full((1, 1), 0.731059))
     torch.testing.assert_close(new, torch.full((1, 1), 0.5 * 0.268941))

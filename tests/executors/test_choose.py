@@ -61,7 +61,7 @@ def test_auto_on_a_machine_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose(wide, call=Call(16, batch=16)).executor == "compiled"
     assert choose(wide, call=Call(16, gradient=False, batch=16)).executor == "native"
     linear = make_cell("min_gru", 3, 64)
-    assert [choose(linear, call=Call(steps, batch=4)).executor for steps in (8, 32, 512)] == ["loop", "scan", "compiled"]
+    assert [choose(linear, call=Call(steps, batch=4)).executor for steps in (2, 8, 512)] == ["loop", "scan", "compiled"]
     assert choose(linear, call=Call(device="cuda")).executor == "scan"
 
 

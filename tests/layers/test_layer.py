@@ -19,7 +19,7 @@ KERNELS = [
     ("gru_reset_after", {}),
     ("gru_reset_after", {"bias": False}),
 ]
-LOOPS = ["lstm", "gru", "rnn_concat", "min_lstm", "lru"]  # two leaves, one leaf, y of its own width, a tuple as p, y no leaf
+LOOPS = ["lstm", "gru", "rnn_concat", "lru"]  # two leaves, one leaf, y of its own width, a tuple as p, y no leaf
 
 
 @pytest.mark.parametrize("name", LOOPS)
