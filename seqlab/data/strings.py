@@ -53,7 +53,7 @@ def draw_strings(size: int, lengths: tuple[int, int], groups: Sequence[Sequence[
 def check_strings(min_digits: int, max_digits: int, **sizes: int) -> None:
     """Raise ValueError for lengths of strings or numbers of them that make none."""
     if not 1 <= min_digits <= max_digits:
-        raise ValueError(f"data.min_digits is {min_digits} and data.max_digits {max_digits}; expected 1 <= min_digits <= max_digits.")
+        raise ValueError(f"data.min_digits is {min_digits} and data.max_digits is {max_digits}; expected 1 <= min_digits <= max_digits.")
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"data.{name} is {size}; expected at least 1.")
