@@ -13,12 +13,11 @@ from seqlab import run_directory
 from seqlab.registry import unknown
 from seqlab.report.collect import Run
 from seqlab.report.statistics import bootstrap_interval
+from seqlab.sweep import job_hash
 
 Flat = dict[str, str]  # the config of a run: dotted key -> value as text
-WITHOUT_EFFECT = (
-    *("seed", "tags", "logger", "ckpt_path", "callbacks.progress", "callbacks.record", "callbacks.gradient", "data.num_workers", "data.data_dir"),
-    *("trainer.enable_progress_bar", "trainer.enable_model_summary"),
-)
+# on what is compared; a job of a sweep that differs in one of the last is another job, though
+WITHOUT_EFFECT = (*job_hash.WITHOUT_EFFECT, "seed", "ckpt_path", "callbacks.record", "callbacks.gradient")
 COPIES = {"encoder.cell": "cell", "encoder.wrappers": "wrap", "encoder.initialise": "init"}  # of what stands at the top of the config
 
 

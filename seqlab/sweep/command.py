@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -12,13 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seqlab.config import groups
 from seqlab.registry import load_plugin_file
 from seqlab.sweep import ledger
 from seqlab.sweep.ledger import DONE, Record
 
 DESCRIPTION = "What became of the jobs of a sweep (seqlab train -m): show it, run again what has no result, delete what is of no use."
 # what a repeated command may say of Hydra; everything else could run code
-HARMLESS = ("hydra.sweep.dir=", "hydra.mode=", "hydra/launcher=", "hydra/sweeper=", "hydra.launcher.n_jobs=", "hydra.sweeper.max_batch_size=")
+HARMLESS = (
+    *("hydra.mode=", "hydra/launcher=joblib", "hydra/launcher=basic", "hydra.launcher.n_jobs=", "hydra.sweeper.max_batch_size="),
+    *("hydra.sweeper.num_trials=", "hydra.sweeper.num_startup=", "hydra.sweeper.sampler=", "hydra.sweeper.seed="),
+)
 
 
 def main(argv: list[str]) -> int:
@@ -102,16 +107,19 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
 def check_harmless(argv: list[str], directory: Path, plugins: list[str]) -> None:
     """Raise ValueError when a word of a recorded command could run code: a sweep may come from somebody else."""
     trusted = {Path(file).expanduser().resolve() for file in plugins}
+    options = groups()
     for word in argv:
-        key, _, value = word.lstrip("+~").partition("=")
-        files = [file.strip(" '\"") for file in value.strip("[]").split(",")] if key == "plugins" else []
-        foreign = [file for file in files if file and Path(file).expanduser().resolve() not in trusted]
-        config = key.startswith(("hydra.", "hydra/")) and not word.startswith((*HARMLESS, "hydra.sweeper.params."))
-        flag = word.startswith("-") and word not in ("-m", "--multirun")
-        if flag or config or foreign or "_target_" in word or "${" in word:
-            how = f"Give --plugin {' --plugin '.join(map(shlex.quote, foreign))} if you trust the file." if foreign else ""
+        key, _, value = word.lstrip("+~").removeprefix("hydra.sweeper.params.").partition("=")
+        named = [name.strip(" '\"") for name in re.split(r"[\[\](),]", value)]
+        foreign = [file for file in named if file and Path(file).expanduser().resolve() not in trusted] if key == "plugins" else []
+        if word in ("-m", "--multirun") or word.startswith(HARMLESS):
+            continue
+        known = key in options and all(name in options[key] for name in named if name not in ("", "choice", "null"))
+        plain = key not in options and not re.search(r"[@/]|^-|^hydra\b", key)  # a value; what has a slash or an @ loads a config
+        if not (known or plain) or foreign or "_target_" in word or "${" in word:
+            how = f"Give --plugin {' --plugin '.join(map(shlex.quote, foreign))} if you trust the file. " if foreign else ""
             raise ValueError(
-                f"the sweep's command is not repeated, because {word!r} in it could run code. {how} "
+                f"the sweep's command is not repeated, because {word!r} in it could run code. {how}"
                 f"If the sweep is yours, start it again by hand: {by_hand(argv, directory)}"
             )
     for file in plugins:

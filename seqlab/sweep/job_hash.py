@@ -17,7 +17,8 @@ from typing import Any
 
 # what only shows, records or says where things lie; `seqlab report` leaves these out as well
 WITHOUT_EFFECT = (
-    *("tags", "logger", "callbacks.progress", "data.num_workers", "data.data_dir"),
+    *("tags", "logger", "resume", "callbacks.progress", "callbacks.checkpoints.every_steps", "callbacks.checkpoints.every_seconds"),
+    *("data.num_workers", "data.data_dir"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary"),
 )
 LENGTH = 12  # hexadecimal digits: a million jobs in a sweep meet with a chance of 0.2 %

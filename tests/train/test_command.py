@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from seqlab.sweep.ledger import read_records, sweep_folders
 from tests.train.conftest import SMALL, Run
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -45,10 +46,12 @@ def test_a_sweep_trains_each_job_in_a_directory_of_its_own(tmp_path: Path) -> No
     words = command("-m", "cell=rnn,lstm", "seed=3", "cell.hidden_size=4", "hydra.sweep.dir=sweep")
     done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    jobs = [Run(tmp_path / "sweep" / str(number), None) for number in range(2)]
+    records = read_records(sweep_folders(tmp_path / "sweep")[-1])
+    jobs = [Run(tmp_path / "sweep" / record.directory, None) for record in records]
     overrides = [json.dumps((job.directory / "overrides.yaml").read_text()) for job in jobs]
     assert ["cell=lstm" in text for text in overrides] == [False, True]
     assert [job.summary["seed"] for job in jobs] == [3, 3]
     assert all(job.checkpoint("last")["global_step"] == 6 for job in jobs)
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines() if "cell=" in line and "│" in line]
-    assert rows == [[str(n), f"cell={cell}", f"{jobs[n].summary['monitor_value']:.5g}"] for n, cell in enumerate(["rnn", "lstm"])]  # the table at the end
+    told = [[str(n), f"cell={cell}", "finished", f"{jobs[n].summary['monitor_value']:.5g}"] for n, cell in enumerate(["rnn", "lstm"])]
+    assert rows == [[*row, job.directory.name] for row, job in zip(told, jobs, strict=True)]  # the table at the end

@@ -1,0 +1,32 @@
+"""Sweeps whose jobs run side by side in other processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqlab.sweep import ledger
+from tests.sweep.conftest import Sweep
+
+SWEEP = Path("sweep")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", [False, True], ids=["grid", "optuna"])
+def test_jobs_of_the_joblib_launcher(search: bool, sweep: Sweep, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "cell.hidden_size=0,3"]
+    if search:
+        pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
+        words += ["hparams_search=optuna", "hydra.sweeper.num_trials=4", "hydra.sweeper.max_batch_size=2", "optimizer.lr=interval(0.01,0.1)"]
+    assert sweep(*words) == 1
+    records = ledger.read_records(ledger.sweep_folders(SWEEP)[-1])
+    assert len(records) == (4 if search else 2)
+    assert {("cell.hidden_size=0" in record.overrides, record.state) for record in records} <= {(True, "failed"), (False, "finished")}
+    assert len({record.process for record in records}) == 2
+    assert "failed: job" in capfd.readouterr().err
+    assert sweep(*words) == 1  # the same again: the finished one of the grid is not trained, the search is at its end
+    again = ledger.read_records(ledger.sweep_folders(SWEEP)[-1])
+    assert [record.reused for record in again] == ([] if search else [False, True])
