@@ -160,9 +160,7 @@ def test_the_carried_state_is_part_of_the_checkpoint() -> None:
     task, other = make_task("lstm").train(), make_task("lstm").train()
     read = batches(TokenStreams(documents(200)), 3, 10)
     task.training_step(read[0], 0)
-    checkpoint: dict[str, Any] = {}
-    task.on_save_checkpoint(checkpoint)
-    other.on_load_checkpoint(checkpoint)
+    other.carry_over(task.carried_over())
     torch.testing.assert_close(other.outcome(read[1]).loss, task.outcome(read[1]).loss, rtol=0, atol=0)
     assert task.outcome(read[1]).loss != make_task("lstm").train().outcome(read[1]).loss
 
