@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ from tests.train.conftest import SMALL, run  # noqa: F401 - a fixture
 
 Sweep = Callable[..., int]
 QUICK = [*SMALL, "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1", "cell.hidden_size=2"]
+
+
+@pytest.fixture(autouse=True)
+def plugin_modules_as_they_were() -> Iterator[None]:
+    """A plugin file that a test loads leaves no module to the next one."""
+    before = set(sys.modules)
+    yield
+    for name in [name for name in sys.modules if name.startswith("seqlab_plugin_") and name not in before]:
+        del sys.modules[name]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from seqlab import registry
 from seqlab.cli import main
-from seqlab.sweep import ledger
+from seqlab.sweep import command, ledger
 from seqlab.sweep.job_hash import job_hash, source_digests
 from tests.sweep.conftest import Sweep
 from tests.train.conftest import small_config
@@ -157,15 +157,36 @@ def test_status_retry_and_prune(sweep: Sweep, capsys: pytest.CaptureFixture[str]
     assert written().keys() == {one.directory, two.directory}
 
 
-@pytest.mark.parametrize(
-    "word", ["+callbacks.x._target_=os.system", "hydra.job.env_set.LD_PRELOAD=x", "plugins=[evil.py]", "--config-dir=x", "hydra.searchpath=[file://x]"]
-)
+CODE = [
+    "+callbacks.x._target_=os.system",
+    "+callbacks.x={_target_:os.system}",
+    "hydra.job.env_set.LD_PRELOAD=x",
+    "hydra.launcher.setup=[evil]",
+    "hydra.sweeper.storage=sqlite:///x",
+    "plugins=[evil.py]",
+    "--config-dir=x",
+    "hydra.searchpath=[file://x]",
+    "experiment=../../../evil",
+    "cell=lstm,../evil",
+    "hydra.sweeper.params.cell=../evil",
+    "cell@callbacks.x=lstm",
+    "+../evil=x",
+    "optimizer.lr=${oc.env:HOME}",
+]
+
+
+@pytest.mark.parametrize("word", CODE)
 def test_a_strangers_sweep_is_not_repeated_when_its_command_could_run_code(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger.open_sweep(tmp_path, "s", ["-m", "seed=1,2", word])
     assert main(["sweep", "retry", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "is not repeated" in told
-    assert word.partition("=")[0] in told
+    assert f"is not repeated, because {word!r} in it could run code" in capsys.readouterr().err
+
+
+def test_harmless_commands_are_repeated(tmp_path: Path) -> None:
+    words = ["-m", "cell=rnn,lstm", "cell=choice(gru,lstm)", "wrap=[zoneout]", "seed=1,2", "optimizer.lr=tag(log,interval(1e-4,1e-1))", "data.path=../own.txt"]
+    command.check_harmless([*words, "hydra/launcher=joblib", "hydra.sweeper.num_trials=3"], tmp_path, [])
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    command.check_harmless([f"plugins=[{tmp_path / 'mine.py'}]", "cell=plugin"], tmp_path, [str(tmp_path / "mine.py")])
 
 
 def test_prune_stays_in_the_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
