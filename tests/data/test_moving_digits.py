@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch import Trainer
 
+from seqlab.build import build_data, build_task
+from seqlab.callbacks.video import VideoPicture
 from seqlab.config import config_folder
 from seqlab.data.moving_digits import DIRECTIONS, SIDE, STEPS, MovingDigits, halved
 from seqlab.frontends.frames import Frames
-from seqlab.train import train
 from tests.data.own_digits import digit, write_digits
 
 
@@ -74,11 +76,14 @@ def test_each_frame_is_read_by_itself() -> None:
         Frames(60, height=7)
 
 
-def test_a_run_draws_its_videos(folder: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    small = ["data.num_train=8", "data.num_val=4", "data.num_test=4", "data.num_frames=3", f"data.data_dir={folder}", "cell.hidden_size=4"]
-    small += ["frontend.channels=[2,2]", "frontend.output_size=4", "executor=loop", "trainer.max_epochs=1", "trainer.enable_progress_bar=false"]
+def test_a_model_names_videos_and_is_drawn(folder: Path, tmp_path: Path) -> None:
+    small = ["data.num_train=4", "data.num_val=4", "data.num_test=4", "data.num_frames=3", f"data.data_dir={folder}", "cell.hidden_size=4"]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        config = compose("train", ["experiment=moving_digits", *small, f"callbacks.video.directory={directory}", "callbacks.video.rows=2"])
-    assert train(config, directory, small) is not None
-    assert (directory / "video.png").stat().st_size > 1000
+        config = compose("train", ["experiment=moving_digits", *small, "frontend.channels=[2,2]", "frontend.output_size=4", "executor=loop"])
+    data = build_data(config)
+    task = build_task(config, data.spec)
+    picture = VideoPicture(tmp_path, rows=2)
+    trainer = Trainer(logger=False, callbacks=[picture], enable_progress_bar=False, accelerator="cpu")
+    trainer.test(task, data, verbose=False)
+    assert {"test/loss", "test/accuracy"} <= set(trainer.callback_metrics)
+    assert (tmp_path / "video.png").stat().st_size > 1000
