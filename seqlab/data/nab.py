@@ -12,6 +12,7 @@ from seqlab.data.named import NamedData, NamedFile
 from seqlab.data.watched_series import WatchedSeries
 from seqlab.registry import unknown
 
+PROBATION = 750  # rows, at most
 LABELS = "labels/combined_windows.json"
 SOURCE = "https://raw.githubusercontent.com/numenta/NAB/master/"
 NAB_DATA = NamedData(
@@ -31,13 +32,15 @@ def nab_windows(data_dir: str | Path | None = None) -> dict[str, list[tuple[date
 
 
 class NAB(WatchedSeries):
-    """One of the 58 series, trained on its probation: the first 15 % of its rows, at most 750.
+    """One of the 58 series, trained on its probation: the first 15 % of its rows, at most max_training.
 
     series: its path, such as realKnownCause/nyc_taxi.csv. options: those of WatchedSeries.
     """
 
-    def __init__(self, series: str = "realKnownCause/nyc_taxi.csv", data_dir: str | Path | None = None, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self, series: str = "realKnownCause/nyc_taxi.csv", data_dir: str | Path | None = None, max_training: int | None = PROBATION, **options: Any
+    ) -> None:
+        super().__init__(max_training=max_training, **options)
         self.series, self.data_dir = series, data_dir
 
     @property
