@@ -17,7 +17,7 @@ Blank rows stay blank. No training data is needed, and no code in the run direct
 
   run=DIR             the run directory; training prints it in its last line
   input=FILE          the new input: lines of text, a table with the same columns, token lines, a series, a folder of
-                      series, questions as JSONL
+                      series, questions as JSONL, a WAV file or a folder of them
   output=FILE         where the answers go; a picture, where there is one worth looking at, lies beside it as .png
   checkpoint=best     which weights: best, or last
   overwrite=false     true: an output that exists is replaced
@@ -30,7 +30,8 @@ Of a run that writes one sequence for another:
 
   beam=K              hypotheses that the search keeps, as in training by default
   num_best=K          write the K best, with tabs between them; into an output that ends in .jsonl with their scores
-  attention=N         a picture of where the model looked in the first N rows, beside the output as .png
+  attention=N         a picture of where the model looked in the first N rows, or of a transcription what it
+                      emitted when, beside the output as .png
 
 Of a language model each line of the input is a prompt, and the output is the same lines, continued:
 

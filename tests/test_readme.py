@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqlab.cli import main
+from tests.data.spoken_sets import write_spoken
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -56,6 +57,8 @@ def own_files(folder):
         (folder / name).write_text(pairs, encoding="utf-8")
     asked = [{"context": f"The ship is {place}. It is old.", "question": "Where is the ship?", "answer": place} for place in ("here", "there")]
     (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked * 4), encoding="utf-8")
+    write_spoken(folder / "clips", [f"{n % 3}{n % 2}" for n in range(12)])
+    (folder / "clips" / "transcripts.csv").rename(folder / "said.csv")
     (folder / "new.txt").write_text("The sum\n\nThe gate\n", encoding="utf-8")
 
 
