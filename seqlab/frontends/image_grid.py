@@ -34,7 +34,7 @@ class ImageGrid(Frontend):
         self.layers = nn.ModuleList(nn.Conv2d(below, above, 3, padding=1) for below, above in zip([1, *channels], channels, strict=False))
         self.linear = nn.Linear(channels[-1] + 2, output_size)
         self.dropout = nn.Dropout(check_probability("dropout", dropout))
-        self.columns = self._left(torch.tensor(input_size)).item()
+        self.columns = int(self._left(torch.tensor(input_size)))
         self.output_size = output_size
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
