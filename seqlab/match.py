@@ -26,15 +26,14 @@ def match_parameters(config: DictConfig, spec: DataSpec) -> bool:
         return False
     if "hidden_size" not in config.cell:
         raise ValueError(f"match=params needs a cell with hidden_size, and the config of {config.cell.name!r} has none. Leave match out.")
-    if OmegaConf.to_container(config, resolve=True)["encoder"].get("cell") != OmegaConf.to_container(config.cell, resolve=True):  # pyright: ignore[reportArgumentType,reportCallIssue]
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    if plain["encoder"].get("cell") != plain["cell"]:
         raise ValueError("match=params solves cell.hidden_size, but encoder.cell names cells of its own. Leave match or encoder.cell out.")
-    asked = OmegaConf.to_container(config.match, resolve=True)
-    budget = asked["parameters"]  # pyright: ignore[reportArgumentType,reportCallIssue]
+    asked, budget = plain["match"], plain["match"]["parameters"]
     if budget is None:
-        reference = {"_target_": "seqlab.make_cell", "_partial_": True, "name": asked["cell"], "hidden_size": asked["hidden_size"]}  # pyright: ignore[reportArgumentType,reportCallIssue]
-        budget = count(config, spec, reference)
+        budget = count(config, spec, {"_target_": "seqlab.make_cell", "_partial_": True, "name": asked["cell"], "hidden_size": asked["hidden_size"]})
     size = solve(config, spec, budget)
-    config.match = {**asked, "parameters": budget}  # pyright: ignore[reportGeneralTypeIssues]
+    config.match = {**asked, "parameters": budget}
     config.cell.hidden_size = size
     found = count(config, spec, config.cell)
     log.info(f"match=params: {config.cell.name} gets hidden_size={size}, for {found:,} parameters; the budget is {budget:,} ({found / budget - 1:+.2%})")
@@ -43,9 +42,10 @@ def match_parameters(config: DictConfig, spec: DataSpec) -> bool:
 
 def solve(config: DictConfig, spec: DataSpec, budget: int) -> int:
     """The hidden_size whose number of parameters is nearest to the budget; the number grows with it."""
+    cell: Any = OmegaConf.to_container(config.cell, resolve=True)
 
     def at(size: int) -> int:
-        return count(config, spec, {**OmegaConf.to_container(config.cell, resolve=True), "hidden_size": size})  # pyright: ignore[reportGeneralTypeIssues]
+        return count(config, spec, {**cell, "hidden_size": size})
 
     least = at(NARROWEST)
     if least > budget:

@@ -26,7 +26,7 @@ from seqlab.config import config_folder
 from seqlab.hydra_setup import check_parts, prepare_hydra
 from seqlab.overrides import wrong_overrides
 from seqlab.sweep.job import names, run_job, started
-from seqlab.sweep.ledger import DONE, Record, close_sweep, read_records
+from seqlab.sweep.ledger import DONE, LEDGER, Record, close_sweep, read_records
 from seqlab.sweep.table import jobs_table
 
 COMMAND = "seqlab train"
@@ -46,6 +46,10 @@ class Stopped(BaseException):
 
 def main(argv: list[str]) -> int:
     """`seqlab train [overrides …]`. Returns 0, 1 when training failed, 2 when the command line or a config is wrong."""
+    if (sweep := _resumed_sweep(argv)) is not None:
+        from seqlab.sweep.command import retry_sweeps
+
+        return retry_sweeps(sweep, [])
     try:
         argv = _where_it_lies(argv)
         sys.argv = [COMMAND, *argv]
@@ -120,6 +124,14 @@ def _show_sweep(directory: Path, folder: Path) -> list[Record]:
         console.print(jobs_table(directory, records))
         console.print(f"sweep directory: {directory}", highlight=False, markup=False, soft_wrap=True)
     return [record for record in records if record.state not in DONE]
+
+
+def _resumed_sweep(argv: list[str]) -> Path | None:
+    """The directory of the sweep that resume=DIR names, None when it names no sweep. All else that can be said of a sweep is in its command."""
+    if len(argv) != 1 or not argv[0].startswith("resume="):
+        return None
+    directory = Path(argv[0].partition("=")[2].strip("'\"")).expanduser().absolute()
+    return directory if (directory / LEDGER).is_dir() else None
 
 
 def _where_it_lies(argv: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from seqlab.registry import unknown
-from seqlab.sweep.study import TRIAL, make_pruner, open_study
+from seqlab.sweep.study import TRIAL, import_optuna, make_pruner, open_study
 
 
 class Pruned(Exception):
@@ -34,12 +34,10 @@ class Pruning(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if TRIAL not in os.environ or not trainer.is_global_zero:
             return
-        import optuna
-
         which = json.loads(os.environ[TRIAL])
         study = open_study(which["storage"], which["study_name"], self.mode, pruner=make_pruner(**self.make))
         (found,) = (trial for trial in study.get_trials(deepcopy=False) if trial.number == which["number"])
-        self.trial = optuna.trial.Trial(study, found._trial_id)
+        self.trial = import_optuna().trial.Trial(study, found._trial_id)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":

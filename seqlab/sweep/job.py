@@ -40,7 +40,7 @@ def run_job(config: DictConfig, train: Callable[[bool], float | None], explain: 
     train: is told whether the job goes on from the checkpoints of an attempt that was stopped or killed. explain: what is
     wrong, in words. What is no Exception, such as Ctrl-C, is recorded and raised.
     """
-    hydra = HydraConfig.get()
+    hydra: Any = HydraConfig.get()
     sweep_directory, directory = Path(hydra.sweep.dir).absolute(), Path(hydra.runtime.output_dir)
     name = os.path.relpath(directory, sweep_directory)
     record = new_record(hydra.job.num, list(hydra.overrides.task), name, job_hash(config), hydra.callbacks.sweep.id)

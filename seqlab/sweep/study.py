@@ -7,6 +7,7 @@ when the search was killed is queued again with the same values, and its job goe
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import logging
 from collections.abc import Iterator
@@ -89,8 +90,7 @@ class StudySweeper(Sweeper):
 
     def _run(self, study: Any, space: dict[str, Any], fixed: list[str], storage: str, count: int) -> None:
         """Start `count` trials together and tell the study how they ended."""
-        import optuna
-
+        optuna = import_optuna()
         trials = [study.ask(space) for _ in range(count)]
         batch = []
         for trial in trials:
@@ -135,7 +135,7 @@ def open_study(storage: str, name: str, mode: str, sampler: Any = None, pruner: 
 def import_optuna() -> Any:
     """Raises ValueError with what to do where it is not installed."""
     try:
-        import optuna
+        optuna: Any = importlib.import_module("optuna")
     except ModuleNotFoundError as error:
         raise ValueError("hparams_search=optuna needs optuna, which is not installed. pip install 'seqlab[sweep]'.") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -169,8 +169,7 @@ def make_pruner(pruner: str, num_startup: int, num_warmup: int) -> Any:
 
 def requeue(study: Any) -> None:
     """Trials that were running when a search was killed failed; their values are tried again."""
-    import optuna
-
+    optuna = import_optuna()
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params)
@@ -179,8 +178,7 @@ def requeue(study: Any) -> None:
 
 def tell_best(study: Any) -> None:
     """Log the best trial."""
-    import optuna
-
+    optuna = import_optuna()
     if study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
         best = study.best_trial
         log.info(f"best of {len(study.trials)} trials: {best.value:.5g} with {' '.join(f'{key}={_word(value)}' for key, value in best.params.items())}")

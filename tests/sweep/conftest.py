@@ -33,6 +33,8 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
 
     def start(*words: str) -> int:
         own = {word.partition("=")[0] for word in words}
-        return main(["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words, "hydra.sweep.dir=sweep"])
+        return main(
+            ["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+        )  # whole, since workers of joblib live on elsewhere
 
     return start

@@ -146,7 +146,7 @@ def test_status_retry_and_prune(sweep: Sweep, capsys: pytest.CaptureFixture[str]
     assert written().keys() == {one.directory, two.directory}
     assert written()[two.directory] == before[two.directory]
     assert main(["sweep", "status", "sweep"]) == 0
-    assert main(["sweep", "retry", "sweep"]) == 0
+    assert main(["train", "resume=sweep"]) == 0  # the same by another name
     assert "nothing to retry" in capsys.readouterr().out
     earlier = SWEEP / ".sweeps/earlier" / f"{one.directory}-1"
     assert main(["sweep", "prune", "sweep"]) == 1  # nobody at the terminal says yes
