@@ -33,8 +33,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
 
     def start(*words: str) -> int:
         own = {word.partition("=")[0] for word in words}
-        return main(
-            ["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-        )  # whole, since workers of joblib live on elsewhere
+        place = f"hydra.sweep.dir={tmp_path / 'sweep'}"  # whole, since workers of joblib live on elsewhere
+        return main(["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words, place])
 
     return start
