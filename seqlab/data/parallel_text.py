@@ -6,14 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit
-from seqlab.data.batches import BudgetBatches
 from seqlab.data.pair_sides import PairSides
 from seqlab.data.pairs import END, pad_pairs
 from seqlab.data.pieces import Pieces
@@ -37,8 +35,7 @@ class ParallelText(PairSides):
 
     unit: words, characters or bpe, with num_merges for each side (see Pieces). min_count: rarer pieces are read as unknown.
     max_length: longer training pairs, in pieces, are left out, and counted in the log; those of val and test never are.
-    unknown_targets: see PairSides.
-    batch_tokens: training batches of at most so many steps of the longer side, padding included, in place of batch_size.
+    unknown_targets, batch_tokens: see PairSides.
     """
 
     def __init__(
@@ -58,14 +55,13 @@ class ParallelText(PairSides):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(unknown_targets, batch_size, eval_batch_size, num_workers, seed)
-        for name, value in (("min_count", min_count), ("max_length", max_length), ("batch_tokens", 1 if batch_tokens is None else batch_tokens)):
+        super().__init__(unknown_targets, batch_size, batch_tokens, eval_batch_size, num_workers, seed)
+        for name, value in (("min_count", min_count), ("max_length", max_length)):
             if value < 1:
                 raise ValueError(f"{name} is {value}; expected at least 1.")
         Pieces(unit)  # an unknown unit is an error before anything is read
         self.files = {"train": train, "val": val, "test": test}
         self.unit, self.num_merges, self.min_count, self.max_length, self.encoding = unit, num_merges, min_count, max_length, encoding
-        self.batch_tokens = batch_tokens
 
     @property
     def spec(self) -> DataSpec:
@@ -98,12 +94,6 @@ class ParallelText(PairSides):
     def find_files(self) -> dict[str, str | Sequence[str]]:
         """{split: its file or files}."""
         return self.files
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or split != "train" or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([max(len(example.inputs), len(example.targets)) for example in data.examples], self.batch_tokens, True, self.seed)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return pad_pairs(examples)

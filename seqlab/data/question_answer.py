@@ -6,14 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit
-from seqlab.data.batches import BudgetBatches
 from seqlab.data.pair_sides import PairSides
 from seqlab.data.pairs import END, pad_pairs
 from seqlab.data.sentences import split_sentences
@@ -36,8 +33,7 @@ class QuestionAnswer(PairSides):
 
     A step of the input is a sentence: the question, the sentences of the context, and the question again, so that an encoder
     of either direction knows what is asked while it reads; see frontend=sentences. Answers are written word by word.
-    min_count: rarer words are read as unknown. unknown_targets: see PairSides. batch_tokens: training batches of at most so
-    many sentences, padding included, in place of batch_size.
+    min_count: rarer words are read as unknown. unknown_targets, batch_tokens: see PairSides; a step is a sentence.
     """
 
     unit_of_length = "sentences, the question counted twice"
@@ -56,12 +52,11 @@ class QuestionAnswer(PairSides):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(unknown_targets, batch_size, eval_batch_size, num_workers, seed)
-        for name, value in (("min_count", min_count), ("batch_tokens", 1 if batch_tokens is None else batch_tokens)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1.")
+        super().__init__(unknown_targets, batch_size, batch_tokens, eval_batch_size, num_workers, seed)
+        if min_count < 1:
+            raise ValueError(f"min_count is {min_count}; expected at least 1.")
         self.files = {"train": train, "val": val, "test": test}
-        self.min_count, self.encoding, self.batch_tokens = min_count, encoding, batch_tokens
+        self.min_count, self.encoding = min_count, encoding
         self._read: dict[str, Tensor] = {}  # ids of sentences, which stories share
 
     @property
@@ -93,12 +88,6 @@ class QuestionAnswer(PairSides):
             if text not in self._read:
                 self._read[text] = self.sides[0].encode(text)
         return torch.nn.utils.rnn.pad_sequence([self._read[text] for text in texts], batch_first=True)
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or split != "train" or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, True, self.seed)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         width = max(example.inputs.shape[1] for example in examples)

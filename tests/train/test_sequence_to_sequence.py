@@ -52,14 +52,10 @@ def test_choices_are_made_on_the_command_line(writes: Callable[..., Run], choice
     assert writes(*SMALL, *choices, "task.teacher_forcing.schedule=linear", "task.teacher_forcing.k=1").summary["status"] == "finished"
 
 
-@pytest.fixture
-def translator(writes: Callable[..., Run], tmp_path: Path) -> Run:
+def test_a_translator_answers_line_for_line(writes: Callable[..., Run], tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("a dog runs .\tein Hund rennt .\ntwo cats\tzwei Katzen\n" * 4, encoding="utf-8")
-    return writes("data=parallel_text", f"data.train={pairs}", f"data.val={pairs}", f"data.test={pairs}", "data.num_merges=5")
-
-
-def test_a_translator_answers_line_for_line(translator: Run, tmp_path: Path) -> None:
+    translator = writes("data=parallel_text", f"data.train={pairs}", f"data.val={pairs}", f"data.test={pairs}", "data.num_merges=5")
     metrics = translator.summary["metrics"]
     assert {"test/bleu", "test/chrf", "test/wer", "test/cer", "val/bleu"} <= set(metrics)
     assert translator.summary["signatures"]["bleu"] == "nrefs:1|case:mixed|eff:no|tok:13a|smooth:none"
@@ -80,18 +76,18 @@ def test_a_translator_answers_line_for_line(translator: Run, tmp_path: Path) -> 
     assert rows[0]["text"] == rows[0]["hypotheses"][0]["text"]
     assert best.picture is not None
     assert best.picture.stat().st_size > 1000
-
-
-def test_a_search_that_cannot_be_is_refused(translator: Run, writes: Callable[..., Run], tmp_path: Path) -> None:
-    new = tmp_path / "new.txt"
-    new.write_text("a cat\n", encoding="utf-8")
     for options, message in (
         ({"beam": 1000}, "beam size is 1000 but the vocabulary has"),
         ({"beam": 2, "num_best": 3}, "num_best is 3; expected 1..2"),
         ({"num_best": 0}, "num_best is 0"),
     ):
         with pytest.raises(ValueError, match=message):
-            predict(translator.directory, new, tmp_path / "out.txt", **options)
+            predict(translator.directory, new, tmp_path / "refused.txt", **options)
+
+
+def test_what_looks_at_nothing_is_not_drawn(writes: Callable[..., Run], tmp_path: Path) -> None:
+    new = tmp_path / "new.txt"
+    new.write_text("abc\n", encoding="utf-8")
     blind = writes(*SMALL, "attention=none")
     with pytest.raises(ValueError, match="was trained without attention"):
         predict(blind.directory, new, tmp_path / "out.txt", attention=1)
