@@ -32,10 +32,10 @@ class DataSpec:
     the word, below input_size, then of its characters, below num_characters, 0 past the word's end; "sentences", (B, T, L)
     ids of the words of T sentences, below input_size, 0 past a sentence's end; or "audio", (B, T) floats in −1..1, samples
     of which sampling_rate make a second.
-    targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; "values"
-    (B, output_size), floats; "symbols" (B, U), ids of another sequence, its end among them, 0 past it; "transcript" (B, U),
-    ids of another sequence without an end, 0 past it; or "horizon" (B, horizon, output_size), floats, the next steps of as
-    many series.
+    targets: class numbers "steps" (B, T) or "sequence" (B,); "bits" (B, T, output_size), floats of 0 and 1; "strokes" (B,
+    T, 3), the offset of a pen, and 1 where its stroke ends; "values" (B, output_size), floats; "symbols" (B, U), ids of
+    another sequence, its end among them, 0 past it; "transcript" (B, U), ids of another sequence without an end, 0 past it;
+    or "horizon" (B, horizon, output_size), floats, the next steps of as many series.
     output_size: number of classes, of bits per step, of values, or of series. labels: their names, empty when they have none.
     """
 
@@ -164,15 +164,15 @@ class SequenceDataModule(L.LightningDataModule, ABC):
 
     def restore(self, directory: Path) -> None:
         """Take over what `records` kept in a run directory, so that new input can be read without the training data."""
-        raise ValueError(f"{type(self).__name__} reads no new input: its sequences are made, not read. Predict with a run on data of your own.")
+        raise ValueError(f"{type(self).__name__} reads no new input. Predict with a run on data of your own.")
 
     def read_new(self, file: Path) -> list[Example | None]:
         """Input of the same kind without targets, one Example for each row of `file`, None for a blank row; after `restore`."""
-        raise ValueError(f"{type(self).__name__} reads no new input: its sequences are made, not read. Predict with a run on data of your own.")
+        raise ValueError(f"{type(self).__name__} reads no new input. Predict with a run on data of your own.")
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """Write what `Task.answer` gave for the rows of `read_new`, row for row; a blank row stays blank."""
-        raise ValueError(f"{type(self).__name__} writes no answers: its sequences are made, not read. Predict with a run on data of your own.")
+        raise ValueError(f"{type(self).__name__} writes no answers. Predict with a run on data of your own.")
 
     def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
         """Draw what is worth looking at in the answers to `rows`; returns whether there is a picture. None by default."""
