@@ -9,15 +9,15 @@ from __future__ import annotations
 import argparse
 import csv
 import logging
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
+import lightning.pytorch as L
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
-from seqlab import train as training
+from seqlab.build import build_data, build_task
 from seqlab.config import config_folder
 from seqlab.data.nab import NAB, nab_windows
 from seqlab.data.number_tables import read_dates
@@ -25,6 +25,7 @@ from seqlab.data.watched_series import WholeSeries
 from seqlab.metrics import NABScore, window_rows
 from seqlab.pictures.forecast import draw_anomalies
 from seqlab.tasks import AnomalyDetection
+from seqlab.train import quiet_libraries
 
 HERE = Path(__file__).parent
 DRAWN = "realKnownCause/nyc_taxi.csv"
@@ -35,10 +36,11 @@ def watch(series: str, seed: int, overrides: list[str]) -> torch.Tensor:
     """The score of each row of a series, from a model that has seen its probation and the rows before."""
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = compose("train", [*OPTIONS, f"data.series={series}", f"seed={seed}", *overrides])
-    with tempfile.TemporaryDirectory() as directory:
-        resolved: Any = training.OmegaConf.to_container(config, resolve=True)
-        data, task, trainer = training.build(config, resolved, Path(directory))
-        trainer.fit(task, data.train_dataloader())
+    L.seed_everything(seed, verbose=False)
+    data = build_data(config)
+    task = build_task(config, data.spec)
+    task.prepare(data)
+    instantiate(config.trainer)(logger=False, enable_checkpointing=False).fit(task, data.train_dataloader())
     whole = data.splits["test"]
     assert isinstance(whole, WholeSeries)
     assert isinstance(task, AnomalyDetection)
@@ -60,7 +62,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    training.quiet_libraries()
+    quiet_libraries()
     logging.getLogger("seqlab").setLevel(logging.ERROR)  # gaps in the dates of 20 series
     rows = []
     for seed in range(arguments.seeds):
