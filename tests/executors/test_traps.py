@@ -14,7 +14,7 @@ from seqlab.cells.weight_drop import WeightDrop
 from seqlab.executors.compiled import deferral, function, plan, program
 from seqlab.executors.toolchain import compiler
 from tests.executors import plugins
-from tests.executors.agreement import observe
+from tests.executors.agreement import expect_agreement, observe
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
 
@@ -174,6 +174,18 @@ def test_an_epilogue_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(plan, "EPILOGUE_BYTES", 1000)
     parts = observe(cell, "compiled", X)
     torch.testing.assert_close(parts["d recurrent_weight"], whole["d recurrent_weight"])
+
+
+def test_what_is_only_summed_is_summed_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    defer = deferral.defer_weight_gradients
+    monkeypatch.setattr(plan, "defer_weight_gradients", lambda joint: made.append(defer(joint)) or made[-1])
+    monkeypatch.setattr(plan, "EPILOGUE_BYTES", 1000)  # in parts, of which only one may take the sums
+    torch.manual_seed(0)
+    expect_agreement(make_cell("lstm_layer_norm", 3, 7).double(), "compiled", 9, 3)
+    (epilogue,) = made
+    assert len(epilogue.sums) == 3  # recurrent gain, cell gain and cell shift
+    assert len(epilogue.extra_backward) == 1  # what the recurrent weight's product reads
 
 
 def test_two_directions_with_lengths(layer: Layer) -> None:

@@ -6,7 +6,7 @@ After: the gradient of a weight is a sum over rows and steps of what each row gi
 batch size, and rows are independent, so the part of it that only weight gradients need can run once, on the T·B rows of
 all steps, instead of T times on B rows: Σ_t dz_tᵀ h_{t−1} becomes one product. A gradient leaves the loop at the point
 where the batch symbol disappears from its shape. What that point reads (the frontier) is stacked over time inside the
-loop, unless it is stacked already: p, the states, the outputs and the gradient of p are.
+loop, unless it is stacked already (p, the states, the outputs and the gradient of p are) or only summed over (`sums`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
+from seqlab.executors.compiled.sums import is_only_summed, run_sum
 from seqlab.executors.compiled.trace import Joint, Place
 
 aten = torch.ops.aten
@@ -26,13 +27,15 @@ aten = torch.ops.aten
 class Epilogue:
     """The part after the loop: module(number of rows, *constants, *inputs) -> a gradient for each weight that has one.
 
-    inputs: where each input is stacked, of kinds p, leaf, mask, y, new, dp, and extra (computed for this in the loop).
+    inputs: where each input is stacked, of kinds p, leaf, mask, y, new, dp, and extra (computed for this in the loop); or
+    kind sum: a running sum of each row over time, (B, …).
     """
 
     module: fx.GraphModule
     inputs: list[Place]
     extra_forward: list[fx.Node]
     extra_backward: list[fx.Node]
+    sums: list[fx.Node]
     weights: list[int]
 
 
@@ -129,19 +132,22 @@ def _epilogue(joint: Joint, frontier: list[fx.Node], deferred: set[fx.Node], sta
             after[node].meta = dict(node.meta)
     from_tangents = _descendants([node for node, (kind, _) in joint.places.items() if kind in ("dy", "dleaf")], joint.module.graph)
     forward = [node for node in frontier if node not in stacked and node not in from_tangents]
-    backward = [node for node in frontier if node not in stacked and node in from_tangents]
+    summed = [node for node in frontier if node not in stacked and node in from_tangents and is_only_summed(node, deferred)]
+    backward = [node for node in frontier if node not in stacked and node in from_tangents and node not in summed]
+    fresh = {node: (kind, i) for kind, nodes in (("extra_forward", forward), ("extra_backward", backward), ("sum", summed)) for i, node in enumerate(nodes)}
     inputs: list[Place] = []
     for node in frontier:
         after[node] = graph.placeholder(node.name)
         after[node].meta = dict(node.meta)
-        inputs.append(stacked.get(node) or (("extra_forward", forward.index(node)) if node in forward else ("extra_backward", backward.index(node))))
+        inputs.append(stacked.get(node) or fresh[node])
     for node in joint.module.graph.nodes:
         if node in deferred:
             after[node] = graph.node_copy(node, after.__getitem__)
     weights = [index for index, node in enumerate(joint.dweights) if node is not None]
     graph.output(tuple(after[node] for node in joint.dweights if node is not None))
     graph.eliminate_dead_code()
-    return Epilogue(fx.GraphModule(joint.module, graph), inputs, forward, backward, weights)
+    sums = [run_sum(joint, node, index) for index, node in enumerate(summed)]
+    return Epilogue(fx.GraphModule(joint.module, graph), inputs, forward, backward, sums, weights)
 
 
 def _stacked(joint: Joint) -> dict[fx.Node, Place]:

@@ -94,7 +94,7 @@ class _Recurrence(torch.autograd.Function):
             stacks["leaf", i] = leaf.expand(steps, *leaf.shape) if held else leaf[:steps]
             stacks["new", i] = stacks["leaf", i] if held else leaf[1:]
         constants = [tensor for place, tensor in tensors.items() if place[0] == "constant"]
-        found = dict(zip(plan.weights, plan.weight_gradients(constants, stacks), strict=True))
+        found = dict(zip(plan.weights, plan.weight_gradients(constants, stacks, *ctx.shape[:2]), strict=True))
         return (
             *[None] * 4,
             *(dp.get(i) for i in range(num_p)),
@@ -123,23 +123,23 @@ def _backward(
         elif kind == "dleaf":  # replaced below where a gradient goes on from this leaf
             given = dfinal[i]
             slots[place] = Slot("constant", stack(1, batch, program.value(place))[0].zero_() if given is None else given.contiguous())
-        elif kind not in ("batch", "size"):
+        elif kind not in ("batch", "size", "sum"):
             slots[place] = Slot("stack", tensors[place])
     outputs: dict[Place, Slot] = {}
-    swinging: dict[int, Tensor] = {}
+    swinging: Tensors = {}
     made: Tensors = {}
     for place in program.graph.outputs:
         kind, i = place
-        if kind != "dleaf":
+        if kind not in ("dleaf", "sum"):
             made[place] = stack(steps, batch, program.result(place))
             outputs[place] = Slot("stack", made[place])
             continue
-        like = tensors["leaf", i] if plan.held[i] else tensors["leaf", i][0]
-        swinging[i] = like.new_empty(2, *like.shape)
-        given = dfinal[i]
-        swinging[i][0] = 0 if given is None else given
-        slots[place] = Slot("swing", swinging[i])
-        outputs[place] = Slot("swing", swinging[i], shift=1)
+        swinging[place] = stack(2, batch, program.result(place))
+        given = dfinal[i] if kind == "dleaf" else None
+        swinging[place][0] = 0 if given is None else given
+        slots[place] = Slot("swing", swinging[place])
+        outputs[place] = Slot("swing", swinging[place], shift=1)
     program.run(slots, outputs, steps, batch, reverse=True)
-    dp = {i: made[kind, i] for kind, i in made if kind == "dp"}
-    return dp, {i: buffer[steps % 2] for i, buffer in swinging.items()}, made
+    last = {place: buffer[steps % 2] for place, buffer in swinging.items()}
+    dp, dleaves = ({i: tensor for (kind, i), tensor in found.items() if kind == wanted} for wanted, found in (("dp", made), ("dleaf", last)))
+    return dp, dleaves, {**made, **last}

@@ -27,7 +27,8 @@ class StepGraph:
     """One direction of one step. inputs: a Place for each placeholder; outputs: a Place for each result.
 
     Beside the kinds of Joint: y, new (a leaf after the step), saved, extra_forward, extra_backward, dp, and dleaf (as
-    an input the gradient of a leaf after the step, as an output of the leaf before it). A symbolic size has kind size.
+    an input the gradient of a leaf after the step, as an output of the leaf before it), and sum (as an input the sum over the
+    steps before). A symbolic size has kind size.
     """
 
     module: fx.GraphModule
@@ -44,6 +45,7 @@ def partition(joint: Joint, epilogue: Epilogue) -> tuple[StepGraph, StepGraph | 
     back: list[tuple[fx.Node, Place]] = [(node, ("dleaf", i)) for i, node in enumerate(joint.dleaves) if node is not None]
     back += [(node, ("dp", i)) for i, node in enumerate(joint.dp) if node is not None]
     back += [(node, ("extra_backward", i)) for i, node in enumerate(epilogue.extra_backward)]
+    back += [(node, ("sum", i)) for i, node in enumerate(epilogue.sums)]
     graph = joint.module.graph
     graph.output_node().args = (tuple(node for node, _ in [*ahead, *back]),)
     graph.eliminate_dead_code()
@@ -86,7 +88,7 @@ def _rename(joint: Joint) -> dict[str, Place]:
     places: dict[str, Place] = {}
     for index, node in enumerate(joint.module.graph.find_nodes(op="placeholder")):
         place = joint.places[node]
-        node.name = node.target = f"tangents_{index}" if place[0] in ("dy", "dleaf") else f"primals_{index}"
+        node.name = node.target = f"tangents_{index}" if place[0] in ("dy", "dleaf", "sum") else f"primals_{index}"
         places[node.name] = place
     return places
 

@@ -58,18 +58,20 @@ class Plan:
         with torch.autocast(self._device, enabled=False):
             return [settle(constant) for constant in self._prologue(*weights)]
 
-    def weight_gradients(self, constants: list[Tensor], stacks: dict[Any, Tensor]) -> list[Tensor]:
-        """The gradients of `weights`, from the stacked (T, B, …) values, as one product over all rows of all steps."""
+    def weight_gradients(self, constants: list[Tensor], stacks: dict[Any, Tensor], steps: int, batch: int) -> list[Tensor]:
+        """The gradients of `weights`, from stacked (T, B, …) values, as one product over all rows of all steps, and from sums (B, …)."""
         if not self.weights:
             return []
-        inputs = [stacks[place] for place in self._epilogue.inputs]
-        steps, batch = inputs[0].shape[:2]
         at_once = max(1, min(steps, EPILOGUE_BYTES // max(1, self._row_bytes * batch)))
         total: list[Tensor] = []
         with torch.autocast(self._device, enabled=False):
             for first in range(0, steps, at_once):
-                rows = [value[first : first + at_once].flatten(0, 1) for value in inputs]
-                part = self._epilogue.module(rows[0].shape[0], *constants, *rows)
+                last = min(steps, first + at_once)
+                rows = [
+                    stacks[place][: batch if first == 0 else 0] if place[0] == "sum" else stacks[place][first:last].flatten(0, 1)
+                    for place in self._epilogue.inputs  # a sum is of all steps, so only the first part takes it
+                ]
+                part = self._epilogue.module((last - first) * batch, *constants, *rows)
                 total = list(part) if not total else [a + b for a, b in zip(total, part, strict=True)]
         return total
 
