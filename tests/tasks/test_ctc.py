@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from seqlab import Stack
-from seqlab.data.base import Batch, Example
-from seqlab.frontends import Features
+from seqlab.data.base import Batch, Example, SequenceDataModule
+from seqlab.data.fsdd_strings import FSDDStrings
+from seqlab.data.mnist_strings import MNISTStrings
+from seqlab.frontends import Features, Frontend, ImageConvolutions, LogMel
 from seqlab.heads import CTCHead, StepHead
 from seqlab.heads.ctc import ctc_losses
 from seqlab.layers import pyramid
 from seqlab.model import SequenceModel
 from seqlab.search.ctc import ctc_beam, ctc_greedy
 from seqlab.tasks import CTC
+from tests.data.spoken_sets import write_fsdd, write_mnist
 
 BATCH = Batch(torch.randn(3, 12, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([[1, 2, 1], [3, 3, 0], [2, 0, 0]]), torch.tensor([12, 9, 5]))
 
@@ -85,3 +90,36 @@ def test_what_cannot_be_is_refused() -> None:
         make(search="greedi")
     with pytest.raises(ValueError, match="num_best is 5 and the beam size 4"):
         make().use_search("beam", 4, 5)
+
+
+@pytest.mark.slow
+def test_spoken_strings_are_learned_through_a_pyramid(tmp_path: Path) -> None:
+    data = FSDDStrings(min_digits=2, max_digits=4, num_train=8, num_val=2, num_test=2, batch_size=8, data_dir=write_fsdd(tmp_path))
+    check_learns(data, LogMel(1, 8000), lambda size: pyramid("lstm", size, 2, hidden_size=24))
+
+
+@pytest.mark.slow
+def test_strings_in_images_are_learned_by_a_crnn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = MNISTStrings(num_train=8, num_val=2, num_test=2, batch_size=8, data_dir=write_mnist(tmp_path, monkeypatch))
+    check_learns(data, ImageConvolutions(28, (6, 8), ((2, 2), (2, 2))), lambda size: Stack.of("lstm", size, 24, bidirectional=True))
+
+
+def check_learns(data: SequenceDataModule, frontend: Frontend, encoder: Callable[[int], Stack]) -> None:
+    """One batch is learned by heart, and then read off without an error."""
+    data.setup()
+    torch.manual_seed(0)
+    inner = encoder(frontend.output_size)
+    task = CTC(SequenceModel(frontend, inner, CTCHead(inner.output_size, data.spec.output_size)), torch.optim.Adam, labels=data.spec.labels)
+    task.prepare(data)
+    optimizer = torch.optim.Adam(task.parameters(), lr=0.01)
+    batch = next(iter(data.train_dataloader()))
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = task.outcome(batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(task.parameters(), 1.0)
+        optimizer.step()
+        if float(loss.detach()) < 0.05:
+            break
+    written = task.predict(batch)
+    assert torch.equal(written, batch.targets), f"the loss is {float(loss.detach()):.3f}"
