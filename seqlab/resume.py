@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from seqlab import run_directory
@@ -19,6 +20,10 @@ from seqlab.checkpoint import newest_whole, read_checkpoint
 from seqlab.runs import check_plugins, check_targets, read_config
 
 FIRST_CONFIG = "config.first.yaml"  # the config that the run began with, once it has been resumed
+try:
+    import fcntl
+except ImportError:  # Windows, where two processes are not kept apart
+    fcntl = None
 # what a resumed run may have otherwise than before, since its steps stay the same
 MAY_CHANGE = (
     *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.enable_progress_bar"),
@@ -111,10 +116,11 @@ def reclaim(directory: Path, config: str, overrides: Sequence[str]) -> None:
 
 @contextmanager
 def sole_user(directory: Path) -> Iterator[None]:
-    """Hold the run directory for the length of a block; a process that dies lets go. Raises ValueError when another process holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows, where two processes are not kept apart
+    """Hold the run directory for the length of a block; a process that dies lets go. Raises ValueError when another process holds it.
+
+    Of the processes of one run, the first holds it for all.
+    """
+    if fcntl is None or getattr(rank_zero_only, "rank", 0):
         yield
         return
     handle = os.open(directory, os.O_RDONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -10,9 +11,12 @@ import subprocess
 from pathlib import Path
 
 from seqlab.callbacks.interrupt import Interrupted
+from seqlab.checkpoint import free_space
 from seqlab.command_errors import say
+from seqlab.run_directory import CHECKPOINTS
 
 log = logging.getLogger("seqlab")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 REFUSED = re.compile(r"(\S+) does not have a deterministic implementation")
 
 
@@ -55,12 +59,20 @@ def requeue(job: str) -> None:
         log.info("the SLURM job %s is in the queue again", job)
 
 
-def nondeterministic(error: RuntimeError) -> str | None:
-    """What to say when torch refused an operation because trainer=deterministic was asked for; None for another error."""
+def explained(error: RuntimeError | OSError, directory: Path) -> Exception | None:
+    """The error with what to do, when it is one of a full disk or of an operation that trainer=deterministic refuses; else None."""
+    if isinstance(error, OSError):
+        if error.errno not in NO_ROOM or "resume=" in str(error):
+            return None
+        return OSError(
+            error.errno,
+            f"{error.filename or directory} cannot be written: {error.strerror}; {free_space(directory / CHECKPOINTS)}. What was saved is whole. "
+            f"Free some space or allow writing, then go on with `seqlab train resume={directory}`.",
+        )
     found = REFUSED.search(str(error))
     if found is None:
         return None
-    return (
+    return ValueError(
         f"the operation {found[1]} has no deterministic implementation on this device, and trainer.deterministic is true. "
         "Choose another cell, layer or executor, train on the CPU, or give trainer.deterministic=false."
     )

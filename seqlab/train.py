@@ -33,7 +33,7 @@ from seqlab.metrics_file import MetricsFile
 from seqlab.pictures.confusion import draw_confusion
 from seqlab.resume import Start, reclaim, sole_user, start_of
 from seqlab.show import console, metrics_table
-from seqlab.stopping import nondeterministic, stopped
+from seqlab.stopping import explained, stopped
 from seqlab.summary import summarise
 from seqlab.tasks import Task
 from seqlab.warm_start import warm_start
@@ -81,13 +81,19 @@ def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, star
     except Pruned as pruned:
         status = "pruned"
         log.info(f"pruned at step {trainer.global_step}: {pruned}")
-    except RuntimeError as error:
-        if named := nondeterministic(error):
-            raise ValueError(named) from error
-        raise
+    except (RuntimeError, OSError) as error:
+        if (better := explained(error, directory)) is None:
+            raise
+        raise better from error
     finally:
         run = {"status": status, "seconds": start.seconds + time.perf_counter() - started, "resumed_at_step": start.step}
-        metrics = write_records(config, directory, task, trainer, run, tested)
+        try:
+            metrics = write_records(config, directory, task, trainer, run, tested)
+        except OSError as error:
+            if status == "finished":
+                raise
+            log.error("the records of the run cannot be written: %s", error)  # what stopped the run is said, not this
+            metrics = {}
     for line in task.closing_lines(data) if tested else []:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(metrics_table(metrics))

@@ -17,9 +17,14 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch import Callback
 from omegaconf import DictConfig
 
+from seqlab import fingerprint as fingerprints
+from seqlab import stopping
 from seqlab import train as training
+from seqlab.callbacks.interrupt import Interrupted
 from seqlab.config import config_folder
-from seqlab.resume import resumed_config
+from seqlab.metrics_file import MetricsFile
+from seqlab.resume import resumed_config, sole_user
+from seqlab.tasks.bits import BitLabelling
 from tests.train.conftest import Run, small_config
 
 # two epochs of six batches; a checkpoint after every third step, the row of metrics after every fourth batch
@@ -172,3 +177,135 @@ def test_streams_go_on_with_the_state_they_had(tmp_path: Path, monkeypatch: pyte
             "train", [*options, *TWO_EPOCHS, "encoder.dropout=0.2", "executor=loop", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
         )
     Trial(tmp_path, config, monkeypatch).killed_at(5, 19)
+
+
+def test_the_same_seed_twice_is_the_same_run(trial: Callable[..., Trial]) -> None:
+    made = trial(*DROPOUT, "data.num_workers=0")
+    made.compare("again", made.train("again", Seen()))
+
+
+def finished(run: Callable[..., Run], *options: str) -> Run:
+    return run("trainer.max_epochs=1", "callbacks.checkpoints.every_steps=2", *options)
+
+
+def resume(done: Run, *changes: str) -> float | None:
+    return training.train(resumed_config(done.directory, small_config(*changes), changes), done.directory, [*changes], resuming=True)
+
+
+def test_a_finished_run_may_be_made_longer_and_keeps_its_first_config(run: Callable[..., Run], tmp_path: Path) -> None:
+    whole = run("trainer.max_epochs=3")
+    short = run("trainer.max_epochs=1")
+    assert resume(short) == short.value  # nothing to do but the test
+    assert not (short.directory / "config.first.yaml").exists()
+    resume(short, "trainer.max_epochs=3")
+    assert digest(short.checkpoint("last")) == digest(whole.checkpoint("last"))
+    assert short.rows == whole.rows
+    assert "max_epochs: 1" in (short.directory / "config.first.yaml").read_text()
+    assert "max_epochs: 3" in (short.directory / "config.yaml").read_text()
+    assert "trainer.max_epochs=3" in (short.directory / "overrides.yaml").read_text()
+
+
+def test_rows_beyond_the_checkpoint_are_taken_out(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.csv")
+    file.log_metrics({"epoch": 0, "a": 1.0}, step=1)
+    file.log_metrics({"a": 2.0}, step=2)
+    mark = file.mark()
+    whole = (tmp_path / "metrics.csv").read_text()
+    file.log_metrics({"b": 3.0}, step=2)
+    file.log_metrics({"c": 4.0}, step=3)
+    file.finalize("killed")
+    again = MetricsFile(tmp_path / "metrics.csv")
+    again.rewind(mark)
+    assert (tmp_path / "metrics.csv").read_text() == whole
+    again.log_metrics({"b": 3.0}, step=2)
+    again.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,step,a,b\n0,1,1.0,\n,2,2.0,3.0\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optimizer.lr=0.5", r"optimizer\.lr=0\.5 would make the run in .* another run; expected a change of trainer\.max_epochs"),
+        ("cell=gru", r"cell=gru would make the run in .* another run"),
+    ],
+)
+def test_another_config_is_refused(change: str, message: str, run: Callable[..., Run]) -> None:
+    done = finished(run)
+    with pytest.raises(ValueError, match=message):
+        resume(done, change)
+
+
+def test_a_changed_cell_or_data_set_is_refused_by_name(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    done = finished(run)
+    honest = fingerprints.source_digests
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprints, "source_digests", lambda *arguments: {name: f"{digest}." for name, digest in honest(*arguments).items()})
+        with pytest.raises(ValueError, match="the source of cell rnn is another than when the run in"):
+            resume(done)
+    draw = training.build_data
+
+    def changed(config: DictConfig) -> Any:
+        data = draw(config)
+        data.splits["train"].inputs[3, 0, 0] += 1
+        return data
+
+    monkeypatch.setattr(training, "build_data", changed)
+    with pytest.raises(ValueError, match="the train split of data set BinaryAddition is another than when the run in"):
+        resume(done)
+
+
+def test_a_directory_that_is_in_use_is_refused(run: Callable[..., Run]) -> None:
+    done = finished(run)
+    with sole_user(done.directory), pytest.raises(ValueError, match="is being trained in by another process"):
+        resume(done)
+
+
+def test_a_full_disk_keeps_the_checkpoint_and_says_what_to_do(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    honest = torch.save
+
+    def full(content: Any, file: Any) -> None:
+        if content["global_step"] > 2:
+            raise OSError(28, "No space left on device")
+        honest(content, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match=r"No space left on device; .* Free some space or allow writing, then go on with `seqlab train resume="):
+            run("trainer.max_epochs=1", "callbacks.checkpoints.every_steps=2", directory=tmp_path / "run")
+    stopped = Run(tmp_path / "run", None)
+    assert stopped.checkpoint("last")["global_step"] == 2
+    resume(stopped)
+    assert stopped.checkpoint("last")["global_step"] == 6
+
+
+def test_slurm_puts_the_job_into_the_queue_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n', encoding="utf-8")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    assert not stopping.requeued()
+    assert stopping.stopped(Interrupted(signal.SIGTERM), 5, tmp_path).code == 143  # pyright: ignore[reportAttributeAccessIssue]
+    assert not (tmp_path / "asked").exists()
+    assert stopping.stopped(Interrupted(signal.SIGUSR1), 5, tmp_path).code == 138  # pyright: ignore[reportAttributeAccessIssue]
+    assert (tmp_path / "asked").read_text() == "requeue 17\n"
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert stopping.requeued()
+    scontrol.write_text("#!/bin/sh\necho 'Invalid job id' >&2; exit 1\n", encoding="utf-8")
+    stopping.requeue("17")
+    assert "was not put into the queue again: scontrol says Invalid job id" in caplog.text
+
+
+def test_an_operation_that_is_not_deterministic_is_refused_by_name(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = BitLabelling.outcome
+
+    def outcome(self: Any, batch: Any) -> Any:
+        torch.zeros(3).put_(torch.tensor([0]), torch.tensor([1.0]))
+        return honest(self, batch)
+
+    monkeypatch.setattr(BitLabelling, "outcome", outcome)
+    try:
+        with pytest.raises(ValueError, match=r"the operation put_ has no deterministic implementation on this device"):
+            run("trainer=deterministic", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false")
+    finally:
+        torch.use_deterministic_algorithms(False)
