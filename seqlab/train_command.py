@@ -60,11 +60,12 @@ def main(argv: list[str]) -> int:
     run_hydra = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
     full = wants_traceback()
     started.clear()
+    seen: list[Record] = []  # the jobs of this process
 
     def job(config: DictConfig) -> float | None:
         with _environment(FULL_ERROR, "1" if full else None):
             if HydraConfig.get().mode is RunMode.MULTIRUN:
-                return _sweep_job(config)
+                return _sweep_job(config, seen)
             try:
                 return _train(config)
             except Exception as error:
@@ -97,17 +98,19 @@ def main(argv: list[str]) -> int:
         say(COMMAND, f"{error}. Choose another run directory with hydra.run.dir=DIR, for a sweep with hydra.sweep.dir=DIR.")
         return 1
     finally:
-        failed = [record for directory, folder in started for record in _show_sweep(directory, folder)]
+        records = [record for directory, folder in started for record in _show_sweep(directory, folder)] or seen
+        failed = [record for record in records if record.state not in DONE]
     if failed:
         say(COMMAND, f"failed: {names(failed)}. The other jobs are complete.")
     return 1 if failed else 0
 
 
-def _sweep_job(config: DictConfig) -> float | None:
+def _sweep_job(config: DictConfig, seen: list[Record]) -> float | None:
     """A job of a sweep: its metric, None when it failed. The failure is in its record, so that no sweeper stops the other jobs for it;
     of the sweepers of others, which read it from an exception, it is one.
     """
     record = run_job(config, lambda goes_on: _train(config, goes_on), _explain_job)
+    seen.append(record)
     if record.state == "failed":
         say(f"{COMMAND}, {names([record])}", record.message)
         if HydraConfig.get().sweeper._target_ not in OWN_SWEEPERS:
@@ -116,14 +119,14 @@ def _sweep_job(config: DictConfig) -> float | None:
 
 
 def _show_sweep(directory: Path, folder: Path) -> list[Record]:
-    """Print the jobs of a sweep, what became of each, and its metric, when there were several. Returns those without a result."""
+    """Print the jobs of a sweep, what became of each, and its metric, when there were several. Returns them."""
     from seqlab.show import console
 
     records = read_records(folder)
     if len(records) > 1:
         console.print(jobs_table(directory, records))
         console.print(f"sweep directory: {directory}", highlight=False, markup=False, soft_wrap=True)
-    return [record for record in records if record.state not in DONE]
+    return records
 
 
 def _resumed_sweep(argv: list[str]) -> Path | None:

@@ -98,7 +98,7 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
             raise ValueError(f"the folder {folder}, in which the sweep was started, is gone. Start it again by hand: {by_hand(argv, directory)}")
         os.chdir(folder)  # the paths of its command begin there
         try:
-            failed += train([*argv, f"hydra.sweep.dir={directory}"]) != 0
+            failed += train([*argv, sweep_directory_word(directory)]) != 0
         finally:
             os.chdir(here)
     return 1 if failed else 0
@@ -128,7 +128,12 @@ def check_harmless(argv: list[str], directory: Path, plugins: list[str]) -> None
 
 def by_hand(argv: list[str], directory: Path) -> str:
     """The command as one types it."""
-    return shlex.join(["seqlab", "train", *argv, f"hydra.sweep.dir={directory}"])
+    return shlex.join(["seqlab", "train", *argv, sweep_directory_word(directory)])
+
+
+def sweep_directory_word(directory: Path) -> str:
+    """The override of the sweep's directory, quoted for Hydra's grammar."""
+    return "hydra.sweep.dir='" + str(directory).replace("'", "\\'") + "'"
 
 
 def prune_sweep(directory: Path, yes: bool) -> int:

@@ -27,13 +27,12 @@ def plugin_modules_as_they_were() -> Iterator[None]:
 
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
-    """sweep("key=a,b", …) runs `seqlab train -m` into the folder `sweep` of the working directory and returns the exit status."""
+    """sweep("key=a,b", …) runs `seqlab train -m` in a folder of its own and returns the exit status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "draw_learning_curve", lambda *arguments: None)
 
     def start(*words: str) -> int:
         own = {word.partition("=")[0] for word in words}
-        place = f"hydra.sweep.dir={tmp_path / 'sweep'}"  # whole, since workers of joblib live on elsewhere
-        return main(["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words, place])
+        return main(["train", "-m", *(word for word in QUICK if word.partition("=")[0] not in own), *words])
 
     return start

@@ -17,7 +17,8 @@ SWEEP = Path("sweep")
 def test_jobs_of_the_joblib_launcher(search: bool, sweep: Sweep, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "cell.hidden_size=0,3"]
+    # the directory is given whole, since workers of joblib outlive a test and stay where they began
+    words = [f"hydra.sweep.dir={Path.cwd() / SWEEP}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "cell.hidden_size=0,3"]
     if search:
         pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
         words += ["hparams_search=optuna", "hydra.sweeper.num_trials=4", "hydra.sweeper.max_batch_size=2", "optimizer.lr=interval(0.01,0.1)"]

@@ -17,7 +17,7 @@ optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installe
 from seqlab.callbacks.pruning import Pruned, Pruning  # noqa: E402
 from seqlab.sweep import study as searching  # noqa: E402
 
-SWEEP = Path("sweep")
+SWEEP = Path("runs/searches/binary_addition")
 RATE = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 

@@ -16,7 +16,7 @@ from seqlab.sweep.job_hash import job_hash, source_digests
 from tests.sweep.conftest import Sweep
 from tests.train.conftest import small_config
 
-SWEEP = Path("sweep")
+SWEEP = Path("runs/sweeps/binary_addition")
 PLUGIN = """
 import torch
 from seqlab import Cell, register_cell
@@ -136,22 +136,22 @@ def test_status_retry_and_prune(sweep: Sweep, capsys: pytest.CaptureFixture[str]
     one.state = "failed"
     ledger.write_record(SWEEP, one)
     capsys.readouterr()
-    assert main(["sweep", "status", "sweep"]) == 1
+    assert main(["sweep", "status", str(SWEEP)]) == 1
     told = capsys.readouterr().out
     assert "failed" in told
-    assert main(["sweep", "status", "sweep", "--json"]) == 1
+    assert main(["sweep", "status", str(SWEEP), "--json"]) == 1
     assert [job["state"] for job in json.loads(capsys.readouterr().out)["jobs"]] == ["failed", "finished"]
     before = written()
-    assert main(["sweep", "retry", "sweep"]) == 0
+    assert main(["sweep", "retry", str(SWEEP)]) == 0
     assert written().keys() == {one.directory, two.directory}
     assert written()[two.directory] == before[two.directory]
-    assert main(["sweep", "status", "sweep"]) == 0
-    assert main(["train", "resume=sweep"]) == 0  # the same by another name
+    assert main(["sweep", "status", str(SWEEP)]) == 0
+    assert main(["train", f"resume={SWEEP}"]) == 0  # the same by another name
     assert "nothing to retry" in capsys.readouterr().out
     earlier = SWEEP / ".sweeps/earlier" / f"{one.directory}-1"
-    assert main(["sweep", "prune", "sweep"]) == 1  # nobody at the terminal says yes
+    assert main(["sweep", "prune", str(SWEEP)]) == 1  # nobody at the terminal says yes
     assert earlier.is_dir()
-    assert main(["sweep", "prune", "sweep", "--yes"]) == 0
+    assert main(["sweep", "prune", str(SWEEP), "--yes"]) == 0
     assert str(earlier) in capsys.readouterr().out
     assert not earlier.exists()
     assert written().keys() == {one.directory, two.directory}
