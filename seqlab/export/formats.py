@@ -166,6 +166,8 @@ def trace(model: SequenceModel, spec: DataSpec) -> torch.export.ExportedProgram:
         raise ValueError(
             "the model reads words with their spelling, whose number of characters decides what is computed; no graph holds that. Use format=safetensors."
         )
+    if spec.inputs == "audio":
+        raise ValueError("the model reads sound through a short-time Fourier transform, of which no graph is made. Use format=safetensors.")
     if isinstance(model.head, Decoder):
         raise ValueError("the model writes a sequence from another by a search, which no graph of one call holds. Use format=safetensors.")
     from torch._dynamo.exc import UserError

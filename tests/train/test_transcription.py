@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from seqlab import train as training
 from seqlab.config import config_folder
 from seqlab.evaluate import evaluate
+from seqlab.export.formats import export
 from seqlab.predict import predict
 from tests.data.spoken_sets import write_fsdd, write_mnist, write_spoken
 
@@ -71,3 +72,5 @@ def test_own_recordings_are_transcribed(tmp_path: Path) -> None:
     assert scores == sorted(scores, reverse=True)
     assert best["text"] == best["hypotheses"][0]["text"]
     assert (tmp_path / "best.png").exists()
+    with pytest.raises(ValueError, match="of which no graph is made"):
+        export(tmp_path / "run", "torch_export", tmp_path / "model.pt2")
