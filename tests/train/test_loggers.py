@@ -15,7 +15,9 @@ import pytest
 
 from seqlab import loggers
 from seqlab.metrics_file import MetricsFile
-from tests.train.conftest import Run
+from seqlab.resume import resumed_config
+from seqlab.train import train
+from tests.train.conftest import Run, small_config
 
 
 @pytest.mark.parametrize("logger", ["csv", "none"])
@@ -148,6 +150,15 @@ def test_wandb_is_told_everything(no_key: None, run: Callable[..., Run], monkeyp
     assert [row["train/loss"] for row in fake.logged if "train/loss" in row] == done.column("train/loss")
     assert [row["step"] for row in fake.logged if "test/loss" in row] == [6]  # the test comes after Lightning has closed the loggers
     assert fake.finished == [0]
+
+
+def test_a_run_that_is_resumed_is_the_same_run_there(no_key: None, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    done, other = run("logger=wandb"), run("logger=wandb", "seed=1")
+    second = fake.started["id"]
+    train(resumed_config(done.directory, small_config(), []), done.directory, [], resuming=True)
+    assert fake.started["id"] == (done.directory / "wandb_id.txt").read_text() != second == (other.directory / "wandb_id.txt").read_text()
 
 
 @pytest.mark.parametrize("breaks", ["init", "log", "finish"])
