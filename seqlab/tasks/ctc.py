@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from seqlab.data.base import SPLITS, Batch, SequenceDataModule
+from seqlab.data.base import SPLITS, Batch, ExampleSplit, SequenceDataModule
 from seqlab.data.checks import check_axes
 from seqlab.heads.ctc import CTCHead, ctc_losses, least_steps
 from seqlab.metrics.written import WrittenMetrics, error_rates
@@ -46,12 +46,15 @@ class CTC(Task):
         return MetricCollection([WrittenMetrics()])
 
     def prepare(self, data: SequenceDataModule) -> None:
-        """Also raises ValueError, naming its place, for a row with more labels than the encoder leaves steps for."""
+        """Also raises ValueError, naming its place, for a row with more labels than the encoder leaves steps for.
+
+        Looks at ExampleSplit; a row that is made as it is asked for is refused when its loss is computed.
+        """
         super().prepare(data)
         for split in SPLITS:
             rows = data.splits[split]
-            for row in range(len(rows)):  # pyright: ignore[reportArgumentType]
-                self._check_room(rows[row].inputs, rows[row].targets, data.place(split, row))
+            for row, example in enumerate(rows.examples if isinstance(rows, ExampleSplit) else ()):
+                self._check_room(example.inputs, example.targets, data.place(split, row))
 
     def _check_room(self, inputs: Tensor, targets: Tensor, place: str) -> None:
         steps = int(self.model.encoder.output_lengths(self.model.frontend.output_lengths(torch.tensor([len(inputs)]))))
