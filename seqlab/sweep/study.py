@@ -54,7 +54,7 @@ class StudySweeper(Sweeper):
         self.storage = storage
         self.study_name = study_name
         self.mode = mode
-        self.sampler = {"name": sampler, "num_startup": num_startup, "seed": seed}
+        self.sampler, self.num_startup, self.seed = sampler, num_startup, seed
         self.max_batch_size = max_batch_size
         self.params = dict(params or {})
         self.config: Any = None
@@ -80,7 +80,9 @@ class StudySweeper(Sweeper):
         space = {override.get_key_element(): distribution(override) for override in searched}
         storage = self.storage or str(directory / STUDY_FILE)
         with one_search(directory):
-            study = open_study(storage, self.study_name, self.mode, sampler=make_sampler(**self.sampler))
+            study = open_study(storage, self.study_name, self.mode)
+            seed = None if self.seed is None else self.seed + len(study.trials)  # a search that goes on does not draw the same again
+            study.sampler = make_sampler(self.sampler, self.num_startup, seed)
             requeue(study)
             while left := self.num_trials - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)):
                 if left < 0:
@@ -119,7 +121,7 @@ def one_search(directory: Path) -> Iterator[None]:
         yield
 
 
-def open_study(storage: str, name: str, mode: str, sampler: Any = None, pruner: Any = None) -> Any:
+def open_study(storage: str, name: str, mode: str, pruner: Any = None) -> Any:
     """The study in a storage, made if it is not there. storage: a URL for a database, or the path of a journal file."""
     optuna = import_optuna()
     if mode not in ("min", "max"):
@@ -127,9 +129,7 @@ def open_study(storage: str, name: str, mode: str, sampler: Any = None, pruner: 
     place: Any = storage
     if "://" not in storage:
         place = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(storage))
-    return optuna.create_study(
-        storage=place, study_name=name, direction={"min": "minimize", "max": "maximize"}[mode], sampler=sampler, pruner=pruner, load_if_exists=True
-    )
+    return optuna.create_study(storage=place, study_name=name, direction={"min": "minimize", "max": "maximize"}[mode], pruner=pruner, load_if_exists=True)
 
 
 def import_optuna() -> Any:

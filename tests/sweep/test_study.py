@@ -45,12 +45,15 @@ def test_a_search_goes_on_where_it_was_killed(sweep: Sweep) -> None:
     trials = load().get_trials()
     assert [trial.params for trial in trials[:2]] == first
     assert trials[3].params == killed.params
-    records = ledger.latest_records(SWEEP)
+    assert sweep(*words, "hydra.sweeper.num_trials=5") == 0
+    assert load().get_trials()[4].params not in [*first, killed.params]  # random numbers do not begin anew
+    trials, records = load().get_trials(), ledger.latest_records(SWEEP)
     assert sorted(record.metric for record in records.values() if record.metric is not None) == sorted(t.value for t in trials if t.value is not None)
-    assert sweep(*words, "hydra.sweeper.num_trials=4") == 0
-    assert len(load().get_trials()) == 4
+    assert sweep(*words, "hydra.sweeper.num_trials=5") == 0
+    assert len(load().get_trials()) == 5
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_told_and_stops_nothing(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("hparams_search=optuna", "cell.hidden_size=0,3", "hydra.sweeper.num_trials=4", "hydra.sweeper.sampler=random") == 1
     trials = load().get_trials()

@@ -10,6 +10,7 @@ import yaml
 FILE = Path(__file__).parents[2] / "experiments/wandb_sweep.yaml"
 
 
+@pytest.mark.slow
 def test_the_command_of_an_agent_trains(sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
