@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import itertools
 import logging
 import os
 import random
@@ -34,7 +35,7 @@ from seqlab.config import config_folder
 from seqlab.resume import resumed_config
 
 COMMON = ("executor=loop", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "callbacks.record.every=5", "callbacks.checkpoints.every_steps=4")
-ADDER = ("data.num_bits=4", "data.num_pairs=96", "data.batch_size=4", "trainer.max_epochs=3", "trainer.val_check_interval=10", "encoder.num_layers=2")
+ADDER = ("data.num_bits=4", "data.num_pairs=96", "data.batch_size=4", "trainer.max_epochs=2", "trainer.val_check_interval=10", "encoder.num_layers=2")
 SETUPS = {
     "dropout, shuffling": (*ADDER, "encoder.dropout=0.3", "optimizer=adam"),
     "accumulation, EMA, plateau, dropout": (
@@ -49,7 +50,7 @@ SETUPS = {
 }
 FAULTS = ("SIGKILL", "SIGKILL twice", "SIGKILL, newest checkpoint damaged", "SIGTERM", "SIGINT", "disk full", "out of memory")
 EXITS = {"SIGTERM": 143, "SIGINT": 130, "disk full": 1, "out of memory": 1}
-COLUMNS = ("setup", "fault", "trials", "same weights", "same metrics", "same samples", "expected exit", "most steps lost")
+COLUMNS = ("setup", "fault", "trials", "same weights", "same metrics", "same samples", "expected exit", "most batches lost")
 
 
 class Watch(Callback):
@@ -102,7 +103,7 @@ def part(directory: Path, options: tuple[str, ...], at: int | None, fault: Calla
     status = 1
     try:
         random.seed(os.urandom(8))
-        make = training.build_trainer
+        make, training.draw_learning_curve = training.build_trainer, lambda *arguments: None  # the picture takes longer than such a run
 
         def build(*arguments: Any) -> Any:
             trainer: Any = make(*arguments)
@@ -136,9 +137,9 @@ def result(directory: Path) -> dict[str, Any]:
 
 
 def damage(checkpoints: Path, draw: random.Random) -> None:
-    """Turn one bit of the newest checkpoint."""
+    """Turn one bit of the newest checkpoint, where there is one before it."""
     path = checkpoints / "last.ckpt"
-    if path.exists():
+    if (checkpoints / "previous.ckpt").exists():
         content = bytearray(path.read_bytes())
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         path.write_bytes(content)
@@ -173,31 +174,36 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("seqlab").setLevel(logging.ERROR)
     training.quiet_libraries()
     draw = random.Random(chosen.seed)
-    rows = []
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         text = Path(scratch) / "text.txt"
         text.write_text("".join(random.Random(0).choices("abcdef ", k=1500)), encoding="utf-8")
-        for number, (setup, given) in enumerate(SETUPS.items()):
-            folder = Path(scratch) / str(number)
-            folder.mkdir()
-            options = tuple(option.format(text=text) for option in given)
-            if part(folder / "whole", options, None, lambda: None):
-                sys.exit((folder / "whole.log").read_text(encoding="utf-8"))
-            whole = result(folder / "whole")
-            for fault in FAULTS:
-                row: dict[str, Any] = dict.fromkeys(COLUMNS, 0) | {"setup": setup, "fault": fault, "trials": chosen.trials}
-                for index in range(chosen.trials):
-                    directory = folder / f"{FAULTS.index(fault)}_{index}"
-                    promised, lost = trial(directory, options, fault, len(whole["same samples"]), draw)
-                    row["expected exit"] += promised
-                    row["most steps lost"] = max(row["most steps lost"], lost)
-                    found = result(directory)
-                    for name, value in found.items():
-                        row[name] += value == whole[name]
-                    shutil.rmtree(directory)
-                print(", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
-                rows.append(row)
-    with open(chosen.out, "w", encoding="utf-8", newline="") as file:
+        options = {setup: tuple(option.format(text=text) for option in given) for setup, given in SETUPS.items()}
+        whole = {}
+        for number, setup in enumerate(SETUPS):
+            directory = Path(scratch) / f"whole{number}"
+            if part(directory, options[setup], None, lambda: None):
+                sys.exit(directory.with_name(f"{directory.name}.log").read_text(encoding="utf-8"))
+            whole[setup] = result(directory)
+        for index, setup, fault in itertools.product(range(chosen.trials), SETUPS, FAULTS):
+            directory = Path(scratch) / f"run{len(rows)}_{index}"
+            row = rows.setdefault((setup, fault), dict.fromkeys(COLUMNS, 0) | {"setup": setup, "fault": fault})
+            promised, lost = trial(directory, options[setup], fault, len(whole[setup]["same samples"]), draw)
+            row["trials"] += 1
+            row["expected exit"] += promised
+            row["most batches lost"] = max(row["most batches lost"], lost)
+            for name, value in result(directory).items():
+                row[name] += value == whole[setup][name]
+            shutil.rmtree(directory)
+            for left in directory.parent.glob(f"{directory.name}.*"):
+                left.unlink()
+            print(", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
+            write(chosen.out, list(rows.values()))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The table as far as it is known."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -137,6 +137,10 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._loaded = checkpoint[RESUME]
         trainer.should_stop = checkpoint[RESUME]["stopped"]  # early stopping has spoken, and is not asked again
+        source, own = Path(str(trainer.ckpt_path)), checkpoint["callbacks"].get(self.state_key, {})
+        # the process may have been killed after last.ckpt was written and before it became best.ckpt
+        if source.parent == self.folder and own.get("best_metrics") and own["best_step"] == checkpoint["global_step"] and trainer.is_global_zero:
+            copy_checkpoint(source, self.folder / BEST)
 
     def _go_on(self, trainer: L.Trainer, pl_module: L.LightningModule, loaded: dict[str, Any]) -> None:
         """Here, after all that loading has done, since the next random number to be drawn is the training's."""

@@ -20,7 +20,9 @@ from omegaconf import DictConfig
 from seqlab import fingerprint as fingerprints
 from seqlab import stopping
 from seqlab import train as training
+from seqlab.callbacks import checkpoints
 from seqlab.callbacks.interrupt import Interrupted
+from seqlab.checkpoint import copy_checkpoint
 from seqlab.config import config_folder
 from seqlab.metrics_file import MetricsFile
 from seqlab.resume import resumed_config, sole_user
@@ -165,6 +167,23 @@ def test_sigterm_saves_the_step_under_way(trial: Callable[..., Trial]) -> None:
     made = trial(*DROPOUT, "trainer.accumulate_grad_batches=3", "trainer.val_check_interval=2", "callbacks.checkpoints.every_steps=100")
     for step in (4, 7):
         made.killed_at(step, stop=signal.SIGTERM)
+
+
+def test_killed_between_the_last_and_the_best_checkpoint(trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trial()
+    best = Run(made.folder / "whole", None).summary["best_step"]
+
+    def kill(source: Path, path: Path) -> None:
+        if source.name == "last.ckpt" and Run(made.folder / "killed", None).checkpoint("last")["global_step"] == best:
+            raise Killed
+        copy_checkpoint(source, path)
+
+    seen = Seen()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "copy_checkpoint", kill)
+        with pytest.raises(Killed):
+            made.train("killed", seen)
+    made.compare("killed", seen.batches | made.train("killed", Seen()))
 
 
 def test_streams_go_on_with_the_state_they_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
