@@ -13,16 +13,17 @@ from seqlab.frontends.convolutions import mask_padding
 
 
 class Frames(Frontend):
-    """Frames (B, T, H · W) -> (B, T, O), each by itself: for every number of channels a convolution of 3 × 3, relu and the maximum over
-    2 × 2 pixels, what is left over at an edge being pixels too; then relu(W [all that is left] + b).
+    """Frames (B, T, H · W) -> (B, T, O), each by itself: for every number of channels a convolution of 3 × 3, batch normalisation, relu and
+    the maximum over 2 × 2 pixels, what is left over at an edge being pixels too; then relu(W [all that is left] + b).
 
+    Batch normalisation counts frames of padding in training; in evaluation it is fixed, and padding changes nothing.
     Source: the layers are those of Y. LeCun et al., 1998, "Gradient-based learning applied to document recognition", in today's form; a CNN
     for each frame below a recurrent network is J. Donahue et al., 2015, "Long-term recurrent convolutional networks".
     """
 
     reads = "features"
 
-    def __init__(self, input_size: int, channels: Sequence[int] = (8, 16, 32), output_size: int = 96, height: int | None = None, dropout: float = 0.0) -> None:
+    def __init__(self, input_size: int, channels: Sequence[int] = (16, 32, 64), output_size: int = 96, height: int | None = None, dropout: float = 0.0) -> None:
         """height: H, by default that of a square. dropout: of the output."""
         super().__init__()
         channels = list(channels)
@@ -35,7 +36,10 @@ class Frames(Frontend):
             wanted = "the square of a whole number" if height is None else f"a multiple of {height}, the height"
             raise ValueError(f"a frame has {input_size} pixels; expected {wanted}. Set frontend.height to the rows of a frame.")
         self.shape = (rows, input_size // rows)
-        self.layers = nn.ModuleList(nn.Conv2d(below, above, 3, padding=1) for below, above in zip([1, *channels], channels, strict=False))
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), nn.BatchNorm2d(above))
+            for below, above in zip([1, *channels], channels, strict=False)
+        )
         left = [-(-side // 2 ** len(channels)) for side in self.shape]
         self.linear = nn.Linear(channels[-1] * math.prod(left), output_size)
         self.dropout = nn.Dropout(check_probability("dropout", dropout))

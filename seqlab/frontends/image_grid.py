@@ -14,7 +14,7 @@ from seqlab.frontends.convolutions import mask_padding, shorter
 class ImageGrid(Frontend):
     """Rows of a picture (B, H, W) -> the positions of a grid, row by row, (B, H' · W', O), for attention to choose from.
 
-    For every number of channels a convolution of 3 × 3, relu and the maximum over 2 × 2; then relu(W [c; row; column] + b) of what c the
+    For every number of channels a convolution of 3 × 3, batch normalisation, relu and the maximum over 2 × 2; then relu(W [c; row; column] + b) of what c the
     channels hold at a position and of where it is, row and column in −1..1, since attention by itself does not know what lies left of what.
     Source: positions of a CNN as what attention reads, K. Xu et al., 2015, "Show, attend and tell", section 3.1.1; coordinates as further
     channels, R. Liu et al., 2018, "An intriguing failing of convolutional neural networks and the CoordConv solution".
@@ -31,7 +31,10 @@ class ImageGrid(Frontend):
             raise ValueError(f"frontend channels are {channels}; expected at least one layer, each of at least 1 channel.")
         if output_size < 1:
             raise ValueError(f"frontend output_size is {output_size}; expected at least 1.")
-        self.layers = nn.ModuleList(nn.Conv2d(below, above, 3, padding=1) for below, above in zip([1, *channels], channels, strict=False))
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), nn.BatchNorm2d(above))
+            for below, above in zip([1, *channels], channels, strict=False)
+        )
         self.linear = nn.Linear(channels[-1] + 2, output_size)
         self.dropout = nn.Dropout(check_probability("dropout", dropout))
         self.columns = int(self._left(torch.tensor(input_size)))

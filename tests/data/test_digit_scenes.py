@@ -77,7 +77,7 @@ def test_the_grid_knows_what_is_where() -> None:
     with torch.no_grad():
         frontend.linear.weight[:, -2:] = 0.0
         for layer in frontend.layers:
-            layer.weight[:] = 0.0
+            layer[0].weight[:] = 0.0
     same = frontend(blank)[0]
     torch.testing.assert_close(same[0], same[5])  # but for the rounding of a product of another row
     with pytest.raises(ValueError, match=r"frontend channels are \[\]"):
