@@ -96,7 +96,9 @@ class MovingDigits(SequenceDataModule):
         travel = steps * (self.num_frames - 1)
         low, high = (-travel).clamp(min=0), (SIDE - DIGIT) - travel.clamp(min=0)
         corners = low + (high - low) * torch.rand(size, 2, generator=draw)
-        return VideoSplit(halved(images[chosen]), labels[chosen].long() * len(DIRECTIONS) + directions, corners, steps, self.num_frames, self.noise, seed * 1_000_003)
+        return VideoSplit(
+            halved(images[chosen]), labels[chosen].long() * len(DIRECTIONS) + directions, corners, steps, self.num_frames, self.noise, seed * 1_000_003
+        )
 
 
 def halved(images: Tensor) -> Tensor:
