@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from seqlab import Bidirectional, Layer, make_cell
 from seqlab.cells.weight_drop import WeightDrop
-from seqlab.executors.compiled import deferral, function, plan, program
+from seqlab.executors.compiled import deferral, function, plan, program, tape
 from seqlab.executors.toolchain import compiler
 from tests.executors import plugins
 from tests.executors.agreement import expect_agreement, observe
@@ -186,6 +186,43 @@ def test_what_is_only_summed_is_summed_in_the_loop(monkeypatch: pytest.MonkeyPat
     (epilogue,) = made
     assert len(epilogue.sums) == 3  # recurrent gain, cell gain and cell shift
     assert len(epilogue.extra_backward) == 1  # what the recurrent weight's product reads
+
+
+@pytest.mark.parametrize("name", ["lstm", "lstm_layer_norm"])
+def test_the_backward_writes_over_what_it_alone_reads_unless_the_graph_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked = []
+    stack = function.stack
+    monkeypatch.setattr(function, "stack", lambda steps, *rest: stacked.append(steps) or stack(steps, *rest))
+    torch.manual_seed(0)
+    layer = Layer(make_cell(name, 3, 7).double(), "compiled")
+    y, _ = layer(X)
+    stacked.clear()
+    first, second = (torch.autograd.grad(y.square().sum(), list(layer.parameters()), retain_graph=keep) for keep in (True, False))
+    outputs = 1 if name == "lstm" else 2  # dp; and what the recurrent weight's product reads
+    assert stacked.count(X.shape[1]) == outputs  # of the first backward alone
+    expected = torch.autograd.grad(Layer(layer.cell, "loop")(X)[0].square().sum(), list(layer.parameters()))
+    for value, again, reference in zip(first, second, expected, strict=True):
+        torch.testing.assert_close(value, reference)
+        torch.testing.assert_close(again, reference)
+
+
+def test_a_step_of_an_lstm_is_one_kernel_and_one_product() -> None:
+    layer = Layer(make_cell("lstm", 3, 8), "compiled")
+    layer(X.float())[0].sum().backward()
+    *_, made = plan._plans.values()
+    assert isinstance(made, plan.Plan)
+    assert made.backward is not None
+    found = []
+    for part in (made.forward, made.backward):
+        (recorded, *_) = part.tapes.values()
+        words, at, operations = recorded.program, 0, []
+        while at < len(words):
+            operations.append(words[at])
+            at += words[at + 1]
+        found.append(operations)
+    ahead, back = found
+    assert sorted(ahead) == [tape.KERNEL, tape.PACKED]
+    assert sorted(back) == [tape.KERNEL, tape.PACKED, tape.COPY]  # the gradient of p, written over the gates
 
 
 def test_two_directions_with_lengths(layer: Layer) -> None:

@@ -110,6 +110,7 @@ def _backward(
     assert plan.backward is not None
     program: Program = plan.backward
     steps, batch = shape[:2]
+    keeps = torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]  # another backward would read what this one wrote over
     slots: dict[Place, Slot] = {}
     for place in program.graph.inputs:
         kind, i = place
@@ -131,7 +132,8 @@ def _backward(
     for place in program.graph.outputs:
         kind, i = place
         if kind not in ("dleaf", "sum"):
-            made[place] = stack(steps, batch, program.result(place))
+            over = None if keeps else program.over.get(place)
+            made[place] = stack(steps, batch, program.result(place)) if over is None else tensors[over]
             outputs[place] = Slot("stack", made[place])
             continue
         swinging[place] = stack(2, batch, program.result(place))

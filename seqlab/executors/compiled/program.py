@@ -16,7 +16,7 @@ from torch import Tensor
 from seqlab.executors.compiled.chunks import Chunks
 from seqlab.executors.compiled.driver import Chunk, driver
 from seqlab.executors.compiled.inductor import STEP, Compiled, compile_graph
-from seqlab.executors.compiled.partition import StepGraph
+from seqlab.executors.compiled.partition import StepGraph, written_over
 from seqlab.executors.compiled.slots import Slot, concrete, evaluate
 from seqlab.executors.compiled.tanh import expand_tanh
 from seqlab.executors.compiled.tape import NotRecordable, Tape, Weight, record
@@ -29,7 +29,7 @@ IN_CHUNKS = {"cuda"}  # devices that run chunks of steps instead of a tape
 class Program:
     """A step graph with its compiled form and a tape for each number of rows that was asked for.
 
-    why_no_tape: what prevents the tape, or an empty string.
+    over: {an output: the input whose memory it may take over, step by step}. why_no_tape: what prevents the tape, or an empty string.
     """
 
     def __init__(self, joint: Joint, graph: StepGraph, name: str) -> None:
@@ -39,6 +39,7 @@ class Program:
         self.results = [node.meta["val"] for node in graph.module.graph.output_node().args[0]]  # type: ignore[union-attr]
         self.chunks = Chunks(joint, graph, name) if joint.y.meta["val"].device.type in IN_CHUNKS else None
         self.compiled: Compiled = compile_graph(expand_tanh(graph.module), joint.fake_mode, STEP) if self.chunks is None else self.chunks.compiled
+        self.over = written_over(graph) if self.chunks is None else {}
         self.tapes: dict[int, Tape] = {}
         self.why_no_tape = ""
 
@@ -82,7 +83,8 @@ class Program:
                 else torch.empty_strided(concrete(value.shape, rows), concrete(value.stride(), rows), dtype=value.dtype)
                 for place, value in zip(self.graph.inputs, self.values, strict=True)
             ]
-            self.tapes[rows] = record(self.compiled, inputs, [place[0] == "constant" for place in self.graph.inputs])
+            late = [place in self.over for place in self.graph.outputs]
+            self.tapes[rows] = record(self.compiled, inputs, [place[0] == "constant" for place in self.graph.inputs], late)
         return self.tapes[rows]
 
     def _replay(self, parts: list[tuple[int, int, Tape]], slots: dict[Place, Slot], into: list[Slot], steps: int, reverse: bool) -> None:

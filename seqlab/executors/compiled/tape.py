@@ -52,12 +52,13 @@ class Tape:
     kernels: list[Any] = field(default_factory=list)  # keeps the libraries loaded
 
 
-def record(compiled: Compiled, inputs: list[Any], constant: list[bool]) -> Tape:
+def record(compiled: Compiled, inputs: list[Any], constant: list[bool], late: list[bool]) -> Tape:
     """Run the wrapper once on `inputs` (tensors and integers) and return its tape. Raises NotRecordable.
 
     constant: which inputs are the same at every step, so that products may read them packed.
+    late: which outputs are written only after every input was read, so that they may lie where an input lay.
     """
-    return _Recorder(inputs, constant).record(compiled)
+    return _Recorder(inputs, constant).record(compiled, late)
 
 
 class _Recorder:
@@ -73,7 +74,7 @@ class _Recorder:
         for value in inputs:
             self._buffer(value if isinstance(value, Tensor) else torch.empty(1))
 
-    def record(self, compiled: Compiled) -> Tape:
+    def record(self, compiled: Compiled, late: list[bool]) -> Tape:
         call, names = wrapper_of(compiled)
         original = dict(names)
         guard = _OnlyViews()
@@ -88,7 +89,9 @@ class _Recorder:
                 outputs = call(list(self.inputs))
         finally:
             names.update(original)
-        numbers = [self._output(output) for output in outputs]
+        numbers = [-1] * len(outputs)
+        for index in sorted(range(len(outputs)), key=lambda index: late[index]):
+            numbers[index] = self._output(outputs[index], late[index])
         temporaries = {n: size for n, size in enumerate(self.sizes) if n >= len(self.inputs) and n not in numbers and n not in self.packed}
         return Tape(self.program, len(self.sizes), numbers, temporaries, self.packed, self.kept[len(self.inputs) :])
 
@@ -155,11 +158,11 @@ class _Recorder:
         step = source.stride(0) * source.element_size() if source.dim() == 2 and source.shape[0] > 1 else 0
         self.emit(COPY, [rows, width, *self.where(target), width, *self.where(source), step])
 
-    def _output(self, output: Any) -> int:
+    def _output(self, output: Any, late: bool) -> int:
         if not isinstance(output, Tensor) or not output.is_contiguous():
             raise NotRecordable("an output is no contiguous tensor")
         number, offset = self.where(output)
-        if number < len(self.inputs) or offset or number in self.given:
+        if late or number < len(self.inputs) or offset or number in self.given:
             fresh = self._allocate(tuple(output.shape), tuple(output.stride()), output.dtype)
             self.copy(fresh, output)
             number = len(self.sizes) - 1
