@@ -124,10 +124,26 @@ def sole_user(directory: Path) -> Iterator[None]:
         yield
         return
     handle = os.open(directory, os.O_RDONLY)
+    _held.add(handle)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
         raise ValueError(f"run directory {directory} is being trained in by another process. Wait until it has ended, or stop it.") from error
     finally:
-        os.close(handle)
+        if handle in _held:
+            _held.remove(handle)
+            os.close(handle)
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """Workers that read data share the hold of the process that made them, and outlive it by seconds when it is killed."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
