@@ -279,6 +279,20 @@ def test_a_directory_that_is_in_use_is_refused(run: Callable[..., Run]) -> None:
         resume(done)
 
 
+def test_a_worker_that_outlives_its_process_holds_nothing(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    owner = os.fork()
+    if owner == 0:  # trains, with a worker, and is killed
+        with sole_user(tmp_path):
+            if os.fork() == 0:
+                os.read(reading, 1)
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(owner, 0)
+    with sole_user(tmp_path):
+        os.write(writing, b".")
+
+
 def test_a_full_disk_keeps_the_checkpoint_and_says_what_to_do(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     honest = torch.save
 
