@@ -86,12 +86,12 @@ def why_not_streamed(model: SequenceModel) -> str:
     """What in the model needs later steps than the one it answers for, or an empty string."""
     if any(isinstance(module, Bidirectional) for module in model.encoder.modules()):
         return "its encoder is bidirectional, and the backward direction starts at the end. Train one with encoder.bidirectional=false."
-    if model.frontend.mixes_steps:
-        return f"its front end {type(model.frontend).__name__} reads the steps after each one, too. Train one that reads steps by themselves."
     lengths = torch.tensor([1, 7, 1000])
     for part in (model.frontend, model.encoder):
         if not part.output_lengths(lengths).equal(lengths):
             return f"its {type(part).__name__} makes one step of several. Train one that keeps the steps."
+    if model.frontend.mixes_steps:
+        return f"its front end {type(model.frontend).__name__} reads the steps after each one, too. Train one that reads steps by themselves."
     if isinstance(model.head, Decoder):
         return "it writes a sequence from another, which it must have read to its end. `seqlab predict` does that."
     if isinstance(model.head, CRFHead):

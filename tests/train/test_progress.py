@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.console import Console
 from seqlab import show
 from seqlab import train as training
 from seqlab.callbacks import progress
+from seqlab.sweep.ledger import Record
+from seqlab.sweep.table import jobs_table
 from seqlab.tasks import BitLabelling
 from tests.train.conftest import Run
 
@@ -57,11 +60,14 @@ def test_log_lines_are_printed_whole_and_unchanged(screen: Callable[[int], Conso
     assert lines(console)[0] == "a line with [brackets] and 12 numbers, longer than the terminal"
 
 
-def test_brackets_in_what_is_shown_are_no_markup(screen: Callable[[int], Console], run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_brackets_in_what_is_shown_are_no_markup(
+    screen: Callable[[int], Console], run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(BitLabelling, "closing_lines", lambda self, data: ["a text with [/b] and [red]"])
     monkeypatch.setattr(training, "console", screen(120))
     run()
-    show.console.print(show.jobs_table([(0, ["a=1", "wrap=[/b]"], 0.5), (1, ["a=1", "wrap=[c]"], None)]))
+    jobs = [Record(0, ["a=1", "wrap=[/b]"], "first", "", state="finished", metric=0.5), Record(1, ["a=1", "wrap=[c]"], "second", "", state="failed")]
+    show.console.print(jobs_table(tmp_path, jobs))
     shown = lines(show.console)
     assert "a text with [/b] and [red]" in shown
     assert any("wrap=[/b]" in line and "0.5" in line and "a=1" not in line for line in shown)
