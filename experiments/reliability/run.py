@@ -170,6 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.csv"))
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    os.environ["GIT_OPTIONAL_LOCKS"] = "0"  # a summary asks git for the commit: on the full disk its lock file would be left half written
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("seqlab").setLevel(logging.ERROR)
     training.quiet_libraries()
