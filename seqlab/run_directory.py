@@ -110,6 +110,11 @@ def working_commit() -> str | None:
     return _commit(Path.cwd())
 
 
+def commits() -> dict[str, str | None]:
+    """The commits that summary.json names: of seqlab's source and of the working directory."""
+    return {"git_commit": seqlab_commit(), "git_commit_working_directory": working_commit()}
+
+
 def seqlab_commit() -> str | None:
     """The commit of seqlab's own source, `+changes` when it is not clean; None when it was installed from a wheel."""
     root = Path(__file__).resolve().parent.parent

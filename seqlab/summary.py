@@ -38,8 +38,6 @@ def summarise(trainer: L.Trainer, task: Task, record: Record) -> dict[str, Any]:
         "device": str(trainer.strategy.root_device),
         "precision": str(trainer.precision),
         "versions": run_directory.versions(),
-        "git_commit": run_directory.seqlab_commit(),
-        "git_commit_working_directory": run_directory.working_commit(),
     }
 
 

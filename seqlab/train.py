@@ -7,7 +7,7 @@ import logging
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
@@ -62,7 +62,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str], resuming: b
 
 def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start, before: frozenset[str] | None) -> float | None:
     """`train` in a directory that is this run's. before: what `run_directory.claim` returned of it, when it is a new one."""
-    started = time.perf_counter()
+    started, commits = time.perf_counter(), run_directory.commits()  # now: the files may be others when the run ends
     try:
         data, task, trainer = build(config, resolved, directory, start)
     except BaseException:
@@ -86,7 +86,7 @@ def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, star
             raise
         raise better from error
     finally:
-        run = {"status": status, "seconds": start.seconds + time.perf_counter() - started, "resumed_at_step": start.step}
+        run = {"status": status, "seconds": start.seconds + time.perf_counter() - started, "resumed_at_step": start.step, **commits}
         try:
             metrics = write_records(config, directory, task, trainer, run, tested)
         except OSError as error:
@@ -111,7 +111,7 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: 
     for name, text in data.records().items():
         run_directory.write(directory / name, text)
     if match_parameters(config, data.spec):
-        resolved |= OmegaConf.to_container(config, resolve=True)  # pyright: ignore[reportCallIssue,reportOperatorIssue]
+        resolved.update(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
         run_directory.write(directory / run_directory.CONFIG, OmegaConf.to_yaml(OmegaConf.create(resolved)))
     task = build_task(config, data.spec)
     keep_or_compare(directory, fingerprint(resolved, data), f"data set {type(data).__name__}")
