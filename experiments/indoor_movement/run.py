@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 
 from seqlab import train as training
+from seqlab.resume import Start
 from seqlab.config import config_folder
 
 HERE = Path(__file__).parent
@@ -34,8 +35,9 @@ def accuracy(split: list[str], seed: int) -> float:
         config = compose("train", ["experiment=indoor_movement", "logger=none", "trainer.enable_progress_bar=false", f"seed={seed}", *split])
     with tempfile.TemporaryDirectory() as directory:
         resolved: Any = training.OmegaConf.to_container(config, resolve=True)
-        data, task, trainer = training.build(config, resolved, Path(directory))
-        return training.fit_and_test(config, data, task, trainer)["test/accuracy"]
+        start = Start()
+        data, task, trainer = training.build(config, resolved, Path(directory), start)
+        return training.fit_and_test(config, data, task, trainer, start)["test/accuracy"]
 
 
 def main() -> None:
