@@ -58,9 +58,7 @@ def check_picture(picture: Path, task: Task, run: Path) -> None:
     if task.confusion is None:
         raise ValueError(f"picture is {picture}, but run {run} has no confusion matrix: it is no classifier, or has too many classes. Leave picture out.")
     if not os.access(picture.parent, os.W_OK) or picture.is_dir():
-        raise ValueError(
-            f"the picture {picture} cannot be written; expected a file in a folder that is there and not read-only. Give another picture=FILE."
-        )
+        raise ValueError(f"the picture {picture} cannot be written; expected a file in a folder that is there and not read-only. Give another picture=FILE.")
 
 
 def compare(run: str | Path, metrics: dict[str, float]) -> str:

@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 
 from seqlab import train as training
-from seqlab.resume import Start
 from seqlab.config import config_folder
+from seqlab.resume import Start
 
 HERE = Path(__file__).parent
 SPLITS = {
