@@ -5,6 +5,7 @@ torch and lightning are imported only when a job starts: `--help` and a misspelt
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -15,6 +16,7 @@ from pathlib import Path
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -33,6 +35,7 @@ COMMAND = "seqlab train"
 TRACEBACK = "error.txt"  # in the run directory
 # these start every job whatever became of the others
 OWN_SWEEPERS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra_plugins.seqlab_optuna.OptunaSweeper")
+PLUGIN_PATH = Path(__file__).parent / "sweep" / "path"  # holds `hydra_plugins`, the one package that Hydra takes sweepers from
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -57,6 +60,9 @@ def main(argv: list[str]) -> int:
     except EXPECTED as error:
         say(COMMAND, str(error))
         return 2
+    if (path := str(PLUGIN_PATH)) not in sys.path:
+        sys.path.append(path)
+    Plugins.instance().register(importlib.import_module("hydra_plugins.seqlab_optuna").OptunaSweeper)  # Hydra may have looked before
     run_hydra = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
     full = wants_traceback()
     started.clear()
