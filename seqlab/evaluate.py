@@ -39,8 +39,7 @@ def evaluate(
     check_targets(config, ("data", "trainer"), directory / run_directory.CONFIG)
     config = changed(config, changes)
     check_device(config.trainer.accelerator)
-    best = directory / run_directory.CHECKPOINTS / "best.ckpt"
-    loaded = load_run(directory, checkpoint or ("best" if config.test_best and best.is_file() else "last"), plugins)
+    loaded = load_run(directory, checkpoint, plugins)
     if picture is not None:
         check_picture(Path(picture).expanduser(), loaded.task, directory)
     data = build_data(config)

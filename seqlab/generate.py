@@ -23,7 +23,7 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
     num: int = 1,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     plugins: Sequence[str] = (),
 ) -> Iterator[str]:
     """Pieces of `num` texts of at most `length` drawn symbols, the prompt first; an empty line stands between texts.
@@ -48,7 +48,7 @@ def generate(
     yield "\n"
 
 
-def load_language_model(directory: Path, checkpoint: str = "best", plugins: Sequence[str] = ()) -> tuple[LanguageModelling, Vocabulary]:
+def load_language_model(directory: Path, checkpoint: str | None = None, plugins: Sequence[str] = ()) -> tuple[LanguageModelling, Vocabulary]:
     """The task and the vocabulary of a run. Raises ValueError when the run is of another kind, and as `load_run` says."""
     task = load_run(directory, checkpoint, plugins).task
     if not isinstance(task, LanguageModelling):

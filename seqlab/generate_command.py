@@ -19,7 +19,7 @@ Write text with a language model that `seqlab train experiment=char_lm` or `expe
   top_p=P            draw from the fewest symbols whose probabilities add up to P
   seed=0             the same seed writes the same text
   num=1              how many texts, with the seeds seed, seed + 1, ...
-  checkpoint=best    which weights: best, or last
+  checkpoint=NAME    which weights: best or last; by default those that training tested
   plugins=[FILE,...] plugin files that the run was trained with and that you trust
 
 seqlab generate run=DIR prompt='The ' length=400 temperature=0.8

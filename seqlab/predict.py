@@ -47,7 +47,7 @@ def predict(
     run: str | Path,
     input: str | Path,
     output: str | Path,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     batch_size: int = 64,
     overwrite: bool = False,
     plugins: Sequence[str] = (),
@@ -138,7 +138,7 @@ def continue_text(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     overwrite: bool = False,
     plugins: Sequence[str] = (),
     changes: Sequence[str] = (),
@@ -188,6 +188,8 @@ def check_files(source: Path, target: Path, overwrite: bool) -> None:
         raise ValueError(f"the input {source} does not exist; expected a file of the kind the run was trained on. Give input=FILE.")
     if not target.parent.is_dir():
         raise ValueError(f"the output {target} cannot be written: {target.parent} is no folder. Make it, or give another output=FILE.")
+    if target.suffix == ".gz":
+        raise ValueError(f"the output {target} is packed by its name; expected a plain file. Take .gz off output=FILE.")
     if target.is_dir():
         raise ValueError(f"the output {target} is a folder; expected a file. Give output=FILE.")
     if target.exists() and target.samefile(source):

@@ -19,7 +19,7 @@ Blank rows stay blank. No training data is needed, and no code in the run direct
   input=FILE          the new input: lines of text, a table with the same columns, token lines, a series, a folder of
                       series, questions as JSONL, a WAV file or a folder of them
   output=FILE         where the answers go; a picture, where there is one worth looking at, lies beside it as .png
-  checkpoint=best     which weights: best, or last
+  checkpoint=NAME     which weights: best or last; by default those that training tested
   overwrite=false     true: an output that exists is replaced
   batch_size=64       rows at a time
   data.KEY=VALUE      how the new input is read, where that is another way than of the training data, e.g. data.encoding=latin-1
@@ -84,7 +84,8 @@ def main(argv: list[str]) -> int:
         print(json.dumps({"answered": done.answered, "blank": done.blank, "output": str(done.output), "picture": picture}, indent=2))
         return 0
     blank = f", {done.blank} blank" if done.blank else ""
-    console.print(f"{done.answered} rows answered{blank}: {done.output}", highlight=False, markup=False, soft_wrap=True)
+    rows = "row" if done.answered == 1 else "rows"
+    console.print(f"{done.answered} {rows} answered{blank}: {done.output}", highlight=False, markup=False, soft_wrap=True)
     if done.picture is not None:
         console.print(f"picture: {done.picture}", highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from seqlab import run_directory
 from seqlab.build import build_task
-from seqlab.checkpoint import load_weights
+from seqlab.checkpoint import BEST, load_weights
 from seqlab.data.base import SPEC, DataSpec
 from seqlab.registry import unknown
 from seqlab.tasks import Task
@@ -37,10 +37,10 @@ class LoadedRun:
     task: Task
 
 
-def load_run(directory: Path, checkpoint: str = "best", plugins: Sequence[str] = ()) -> LoadedRun:
+def load_run(directory: Path, checkpoint: str | None = None, plugins: Sequence[str] = ()) -> LoadedRun:
     """Rebuild the run in `directory` with the weights of checkpoints/{checkpoint}.ckpt.
 
-    plugins: the plugin files that may be imported; one that the config names and the caller does not is an error.
+    checkpoint: "best", "last", or None for the one that training tested. plugins: the plugin files that may be imported; one that the config names and the caller does not is an error.
     Raises ValueError when the directory holds no run, names foreign code, or when its checkpoint is missing, cut short
     or of another model.
     """
@@ -48,8 +48,14 @@ def load_run(directory: Path, checkpoint: str = "best", plugins: Sequence[str] =
     check_targets(config, MODEL_GROUPS, directory / run_directory.CONFIG)
     check_plugins(config, plugins)
     task = build_task(config, spec)
-    load_weights(task, directory / run_directory.CHECKPOINTS / f"{checkpoint}.ckpt")
+    load_weights(task, directory / run_directory.CHECKPOINTS / f"{checkpoint or tested(directory, config)}.ckpt")
     return LoadedRun(config, spec, task.eval())
+
+
+def tested(directory: Path, config: DictConfig) -> str:
+    """Which checkpoint the run in `directory` tested: "best", or "last" where nothing chose a best one, as in a run without validation."""
+    best = directory / run_directory.CHECKPOINTS / BEST
+    return "best" if config.get("test_best", True) and best.is_file() else "last"
 
 
 def read_config(directory: Path) -> DictConfig:

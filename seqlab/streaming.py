@@ -73,7 +73,7 @@ class Stepper:
         return scores[:, 0] if self.over_steps else scores
 
 
-def stream(run: str | Path, batch_size: int = 1, checkpoint: str = "best", plugins: Sequence[str] = ()) -> Stepper:
+def stream(run: str | Path, batch_size: int = 1, checkpoint: str | None = None, plugins: Sequence[str] = ()) -> Stepper:
     """The model of a run directory, to be fed one step at a time: stepper = stream(run); scores = stepper(x_t).
 
     Raises ValueError as `load_run` does, and for a model that must see what comes later.

@@ -13,7 +13,7 @@ from seqlab import run_directory
 from seqlab.checkpoint import read_checkpoint
 from seqlab.data.spelling import CHARACTERS
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
-from seqlab.runs import MODEL_GROUPS, check_targets, read_config, read_spec
+from seqlab.runs import MODEL_GROUPS, check_targets, read_config, read_spec, tested
 from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
@@ -22,14 +22,15 @@ TABLES = {"frontend.embedding.weight": VOCABULARY, "frontend.tokens.embedding.we
 
 
 def warm_start(task: Task, run: Path, directory: Path) -> None:
-    """Put into the model each parameter of the run's best checkpoint that has the same name and shape, and say what was left.
+    """Put into the model each parameter of the checkpoint the run tested that has the same name and shape, and say what was left.
 
     Rows of the embedding go by their symbols, and so do rows of the head by their labels or symbols: what only the new run
     knows keeps its start. `directory`: of the new run, with its own spec and vocabulary. Nothing of the other run is executed.
     Raises ValueError when `run` holds none, names foreign code as `load_run` says, or when nothing fits.
     """
-    check_targets(read_config(run), MODEL_GROUPS, run / run_directory.CONFIG)
-    found = read_checkpoint(run / run_directory.CHECKPOINTS / "best.ckpt")["state_dict"]
+    config = read_config(run)
+    check_targets(config, MODEL_GROUPS, run / run_directory.CONFIG)
+    found = read_checkpoint(run / run_directory.CHECKPOINTS / f"{tested(run, config)}.ckpt")["state_dict"]
     weights = {name.removeprefix("model."): weight for name, weight in found.items() if name.startswith("model.")}
     classes = read_classes(run), read_classes(directory)
     taken, partly, left = [], {}, {}

@@ -92,13 +92,16 @@ class WatchedSeries(TimeSeries):
         return [Example(inputs, torch.empty(0))]
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
-        """The table as a CSV, each row with its score and 1 where it is flagged, else 0."""
+        """The table as a CSV, each row with its score and 1 where it is flagged, else 0; blank rows between others stay blank."""
         table, answer = self._answered(answers)
         with open(output, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([*table.names, "score", "flag"])
-            for row, score, flag in zip(table.rows, answer["score"], answer["flag"], strict=True):
+            before = table.lines[0] - 1
+            for line, row, score, flag in zip(table.lines, table.rows, answer["score"], answer["flag"], strict=True):
+                file.write("\n" * (line - before - 1))  # blank rows stay blank
                 writer.writerow([*row, f"{score:.4f}", int(flag)])
+                before = line
 
     def draw_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], picture: Path) -> bool:
         """The series with its flagged rows, and the score."""

@@ -16,7 +16,7 @@ Write the model of a run into a file that runs without seqlab, and compare the f
   run=DIR             the run directory; training prints it in its last line
   format=FORMAT       onnx, torch_export or safetensors
   output=FILE         the file to write: model.onnx, model.pt2, model.safetensors
-  checkpoint=best     which weights: best, or last
+  checkpoint=NAME     which weights: best or last; by default those that training tested
   overwrite=false     true: an output that exists is replaced
   plugins=[FILE,...]  plugin files that the run was trained with and that you trust
   --json              print what was done as JSON

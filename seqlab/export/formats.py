@@ -44,7 +44,7 @@ class Exported:
     note: str = ""
 
 
-def export(run: str | Path, format: str, output: str | Path, checkpoint: str = "best", overwrite: bool = False, plugins: Sequence[str] = ()) -> Exported:
+def export(run: str | Path, format: str, output: str | Path, checkpoint: str | None = None, overwrite: bool = False, plugins: Sequence[str] = ()) -> Exported:
     """Write the model of a run as "onnx", "torch_export" or "safetensors", and compare what was written with the model.
 
     onnx, torch_export: (inputs, state) -> (scores, state), with any number of rows and of steps, none padded; the state that

@@ -135,6 +135,24 @@ def test_a_forecast_goes_on_from_the_last_row(series: Path, tmp_path: Path) -> N
     assert abs(float(rows[0]["heat"])) > 2  # in the units of the table, not in standard deviations, whatever the model has learned
 
 
+def test_a_series_is_watched_row_by_row(tmp_path: Path) -> None:
+    """The run has no validation, and so no best checkpoint: the one that it tested answers."""
+    write_series(tmp_path / "series.csv", 90)
+    directory = run(tmp_path / "run", "experiment=watched_series", f"data.path={tmp_path / 'series.csv'}", "data.window=8", "data.train_fraction=0.4")
+    assert not (directory / "checkpoints" / "best.ckpt").exists()
+    write_series(tmp_path / "new.csv", 30)
+    done = predict(directory, tmp_path / "new.csv", tmp_path / "out.csv")
+    assert done.picture == tmp_path / "out.png"
+    assert done.picture.stat().st_size > 1000
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["date", "load", "heat", "score", "flag"]
+    assert len(rows) == 30
+    write_series(tmp_path / "one.csv", 1)
+    predict(directory, tmp_path / "one.csv", tmp_path / "one.out")
+    assert (tmp_path / "one.out").read_text().endswith(",0.0000,0\n")
+
+
 def test_a_language_model_continues_each_line(tmp_path: Path) -> None:
     directory = run(tmp_path / "run", *SMALL, "experiment=char_lm", f"data.path={TEXT / 'harbour.txt'}", "data.batch_size=4", "data.chunk_length=16")
     (tmp_path / "new.txt").write_text("The\n\nA ship\n")
@@ -158,6 +176,7 @@ def test_a_language_model_continues_each_line(tmp_path: Path) -> None:
         (lambda new, out: {"input": new.with_name("none.txt")}, "none.txt does not exist; expected a file of the kind the run was trained on"),
         (lambda new, out: {"output": new}, "is the input; expected another file"),
         (lambda new, out: {"output": new.parent / "no" / "out.txt"}, "is no folder"),
+        (lambda new, out: {"output": out.with_suffix(".gz")}, "is packed by its name; expected a plain file"),
         (lambda new, out: out.write_text("mine") and {}, "exists already. Give another output=FILE, or overwrite=true."),
         (lambda new, out: new.write_text("\n \n") and {}, "holds no text"),
         (lambda new, out: new.write_bytes(b"good\nb\xe9d\n") and {}, "line 2"),

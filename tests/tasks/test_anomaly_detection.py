@@ -127,6 +127,19 @@ def test_a_table_that_is_watched(tmp_path: Path) -> None:
     assert (written[-1]["score"], written[-1]["flag"], written[0]["flag"]) == ("9.5000", "1", "0")
     assert again.draw_answers(rows, answers, tmp_path / "out.png")
     assert (tmp_path / "out.png").exists()
+    (tmp_path / "gaps.csv").write_text("timestamp,value\n2020-01-01,1\n\n\n2020-01-02,2\n\n2020-01-03,1\n")
+    rows = again.read_new(tmp_path / "gaps.csv")
+    again.write_answers(rows, [{"score": [0.0] * 3, "flag": [False] * 3}], tmp_path / "out.csv")
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().split("\n")] == [
+        "timestamp",
+        "2020-01-01",
+        "",
+        "",
+        "2020-01-02",
+        "",
+        "2020-01-03",
+        "",
+    ]
 
 
 def test_a_series_that_stands_still_in_training_can_be_watched(tmp_path: Path) -> None:
