@@ -100,8 +100,9 @@ class LabelledText(SequenceDataModule):
         parts = {split: self.finish(items, split) for split, items in self.read_splits().items()}
         self._name(order_labels({label for item in parts["train"] for label in item.labels}))
         if len(self.labels) < 2:
+            source = f" from {parts['train'][0].file}" if parts["train"] else ""
             raise ValueError(
-                f"the training split has {len(parts['train'])} texts and the labels {list(self.labels)}; expected 2 labels or more. Check the source."
+                f"the training split has {len(parts['train'])} texts{source} and the labels {list(self.labels)}; expected 2 labels or more. Give other texts."
             )
         parts = {split: items if split == "train" else self._known(items, split) for split, items in parts.items()}
         self.duplicates = warn_of_duplicates({split: [tuple(map(self.fold, item.words)) for item in items] for split, items in parts.items()})
@@ -198,4 +199,4 @@ def read_record(path: Path, read: Callable[[str], Any]) -> Any:
 
 def order_labels(labels: set[str]) -> tuple[str, ...]:
     """Labels in the order of their characters, whole numbers by their size."""
-    return tuple(sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels))
+    return tuple(sorted(labels, key=lambda label: (int(label), label)) if all(label.isdecimal() for label in labels) else sorted(labels))

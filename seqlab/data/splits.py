@@ -35,13 +35,16 @@ def split_points(size: int, fractions: Fractions) -> dict[str, slice]:
 def split_documents(sizes: Sequence[int], fractions: Fractions, seed: int) -> dict[str, list[int]]:
     """Documents of these sizes -> the indices of each split, in order; a document is never on both sides.
 
-    In an order drawn by the seed, each goes to the split that lacks most of its share, so that shares hold by size.
+    In an order drawn by the seed, each goes to the split that lacks most of its share, so that shares hold by size; the last
+    ones go to the splits that would have none, where there are as many documents as splits.
     """
     check_fractions(fractions)
     lacking = [fraction * sum(sizes) for fraction in fractions]
     chosen: list[list[int]] = [[] for _ in SPLITS]
-    for index in torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed)).tolist():
-        split = lacking.index(max(lacking))
+    for turn, index in enumerate(torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed)).tolist()):
+        empty = [split for split, part in enumerate(chosen) if not part]
+        open_to = empty if len(sizes) >= len(SPLITS) and len(sizes) - turn <= len(empty) else range(len(SPLITS))
+        split = max(open_to, key=lambda split: lacking[split])
         chosen[split].append(index)
         lacking[split] -= sizes[index]
     return {name: sorted(indices) for name, indices in zip(SPLITS, chosen, strict=True)}

@@ -35,8 +35,10 @@ class TextClasses(LabelledText):
         return LabelledItem(tuple(tokenise(text.strip(), self.unit)), (label,), file, (line,), group)
 
     def not_empty(self, items: list[LabelledItem], source: Path) -> list[LabelledItem]:
-        """The items that hold a symbol; how many do not is said in the log."""
+        """The items that hold a symbol; how many do not is said in the log. Raises ValueError when none does."""
         kept = [item for item in items if item.words]
+        if not kept:
+            raise ValueError(f"{source} holds no text, in {len(items)} rows; expected texts with their classes. Check the file.")
         if len(kept) < len(items):
             first = next(item for item in items if not item.words)
             log.warning("%d of %d texts of %s are empty, the first in %s; they are left out.", len(items) - len(kept), len(items), source, first.place)

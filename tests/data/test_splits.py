@@ -41,6 +41,14 @@ def test_the_seed_decides_which_documents_go_where() -> None:
     assert split_documents(sizes, (0.8, 0.1, 0.1), 0) != split_documents(sizes, (0.8, 0.1, 0.1), 1)
 
 
+@pytest.mark.parametrize("sizes", [[1] * 3, [1] * 4, [7] * 6, [1, 1, 90]])
+def test_no_split_is_empty_where_there_are_enough(sizes: list[int]) -> None:
+    for seed in range(8):
+        parts = split_documents(sizes, (0.8, 0.1, 0.1), seed)
+        assert sorted(index for indices in parts.values() for index in indices) == list(range(len(sizes)))
+        assert all(parts.values())
+
+
 @pytest.mark.parametrize("fractions", [(0.9, 0.1), (0.9, 0.1, 0.0), (0.9, 0.05, 0.06), (1.1, -0.05, -0.05)])
 def test_shares_must_make_up_the_whole(fractions: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"add up to 1\. Give data\.fractions"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from seqlab.data.base import ExampleSplit
+from seqlab.data.labelled_text import order_labels
 from seqlab.data.table_text import TableText
 from seqlab.data.text_classes import TextClasses
 from seqlab.data.text_folder import TextFolder
@@ -159,7 +160,9 @@ def test_a_class_that_training_does_not_show_is_an_error_or_left_out(tmp_path: P
         ('text,label\n"a,b\nc,d\n', {}, r"t\.csv, line 3: .*Repair the quotes"),
         ("text,label\na,b\nc, \n", {}, r"t\.csv, line 3: column 'label' is blank beside a text"),
         ("text,text\na,b\n", {}, r"t\.csv, line 1: the column 'text' stands twice"),
-        ("text,label\na,b\nc,b\n", {}, r"the labels \['b'\]; expected 2 labels or more"),
+        ("text,label\na,b\nc,b\n", {}, r"2 texts from .*t\.csv and the labels \['b'\]; expected 2 labels or more"),
+        ("text,label\n", {}, r"t\.csv holds no text, in 0 rows; expected texts with their classes"),
+        ("text,label\n \n ,b\n", {}, r"t\.csv holds no text, in 2 rows"),
         ("text,label\na\0,b\n", {}, r"t\.csv, line 2: a zero byte"),
     ],
 )
@@ -180,6 +183,12 @@ def test_tables_that_cannot_be_read_are_said(content: str, options: dict[str, An
 def test_lines_of_json_that_cannot_be_read_are_said(content: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         ready(TableText(path=write(tmp_path / "t.jsonl", content)))
+
+
+def test_labels_that_look_like_numbers_have_one_order() -> None:
+    """A set has another order in each process, which must not show where two labels are one number."""
+    assert order_labels({"10", "2", "02", "1"}) == ("1", "02", "2", "10")
+    assert order_labels({"10", "2", "b"}) == ("10", "2", "b")
 
 
 def test_folders_that_cannot_be_read_are_said(tmp_path: Path) -> None:
