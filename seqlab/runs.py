@@ -40,7 +40,8 @@ class LoadedRun:
 def load_run(directory: Path, checkpoint: str | None = None, plugins: Sequence[str] = ()) -> LoadedRun:
     """Rebuild the run in `directory` with the weights of checkpoints/{checkpoint}.ckpt.
 
-    checkpoint: "best", "last", or None for the one that training tested. plugins: the plugin files that may be imported; one that the config names and the caller does not is an error.
+    checkpoint: "best", "last", or None for the one that training tested. plugins: the plugin files that may be imported; one
+    that the config names and the caller does not is an error.
     Raises ValueError when the directory holds no run, names foreign code, or when its checkpoint is missing, cut short
     or of another model.
     """

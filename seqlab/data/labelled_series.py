@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import re
 from abc import abstractmethod
@@ -20,6 +21,7 @@ from seqlab.data.batches import BudgetBatches
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.splits import Fractions, check_fractions, hold_out, leave_group_out, split_examples, stratified_folds, warn_of_duplicates
 
+COLUMNS = "columns.json"  # the names of the columns in a run directory, where the files name them
 log = logging.getLogger("seqlab")
 
 
@@ -41,7 +43,8 @@ class SeriesData(SequenceDataModule):
     `grouped`). leave_out: instead, the group of that name is the test. With both, the validation is the share `val_fraction`
     of what is left. The classes are those of the training split, in the order of the alphabet or of their numbers.
     files, columns, header, separator, encoding: of files with a sequence each, as new input has them: which files in a folder, and
-    how a table is read (see `read_table`); columns: those that are read, by name or number; None: all.
+    how a table is read (see `read_table`); columns: those that are read, by name or number; None: all, and files whose headers differ
+    are an error.
     batch_tokens: batches of so many steps, padding included, of sequences of about one length, in place of batch_size.
     """
 
@@ -78,6 +81,7 @@ class SeriesData(SequenceDataModule):
         self.files, self.columns, self.header, self.separator, self.encoding = files, columns, header, separator, encoding
         self.batch_tokens = batch_tokens
         self._spec: DataSpec | None = None
+        self.names: list[str] = []  # of the columns, where the files have headers and `columns` is None
         self._read_files: list[Path] = []  # what read_new read last
 
     @abstractmethod
@@ -133,11 +137,16 @@ class SeriesData(SequenceDataModule):
             return super().batches(split)
         return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, split == "train", self.seed)
 
+    def records(self) -> dict[str, str]:
+        return {**super().records(), **({COLUMNS: json.dumps(self.names, ensure_ascii=False) + "\n"} if self.names else {})}
+
     def restore(self, directory: Path) -> None:
         path = directory / SPEC
         if not path.is_file():
             raise ValueError(f"run directory {directory} has no {SPEC}; expected a run that has read its data. Train it again.")
         self._spec = DataSpec.from_json(path.read_text(encoding="utf-8"))
+        names = directory / COLUMNS
+        self.names = json.loads(names.read_text(encoding="utf-8")) if names.is_file() else []
 
     def find_files(self, folder: Path) -> list[Path]:
         """The sequences in a folder, in the order of their names. Raises ValueError when there is none."""
@@ -151,9 +160,18 @@ class SeriesData(SequenceDataModule):
         return False
 
     def values_of(self, place: Path) -> Tensor:
-        """The sequence (T, I) in a file."""
+        """The sequence (T, I) in a file. Raises ValueError for a header that names other columns, or in another order, than the one before."""
         table = read_table(place, self.encoding, self.header, self.separator)
-        return numbers_of(table, range(len(table.names)) if self.columns is None else [table.column(name) for name in self.columns])
+        if self.columns is not None:
+            return numbers_of(table, [table.column(name) for name in self.columns])
+        if table.header:
+            self.names = self.names or table.names
+            if len(table.names) == len(self.names) and table.names != self.names:
+                raise ValueError(
+                    f"{place}, line {table.header}: the columns are {', '.join(table.names)}; expected {', '.join(self.names)}, as in the other files. Rename them, or "
+                    "choose those that are read with data.columns=[…]."
+                )
+        return numbers_of(table, range(len(table.names)))
 
     def read_new(self, file: Path) -> list[Example | None]:
         """The sequence in a file, or one for each file in a folder, in the order of their names."""

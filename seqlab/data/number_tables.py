@@ -20,12 +20,14 @@ SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": None}
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file. names: of the columns, as the header says or "1", "2", …; lines: where in the file each row stands."""
+    """The rows of a file. names: of the columns, as the header says or "1", "2", …; lines: where in the file each row stands;
+    header: where the header stands, 0 where there is none."""
 
     path: Path
     names: list[str]
     rows: list[list[str]]
     lines: list[int]
+    header: int = 0
 
     def place(self, row: int) -> str:
         """Where a row stands, for an error."""
@@ -74,7 +76,7 @@ def parse_table(text: str, path: Path, header: bool | None = None, separator: st
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{path}, line {lines[0][0]}: the column {twice!r} stands twice; expected different names. Rename one.")
-    return Table(path, names, rows[int(named) :], [line for line, _ in lines[int(named) :]])
+    return Table(path, names, rows[int(named) :], [line for line, _ in lines[int(named) :]], lines[0][0] if named else 0)
 
 
 def _separator(name: str | None, line: str) -> str | None:

@@ -147,6 +147,23 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) ->
         made(folder(tmp_path / "f"), **options)
 
 
+def test_columns_in_another_order_are_no_sequence_of_this_kind(tmp_path: Path) -> None:
+    (folder(tmp_path / "f") / "person0_run_1.csv").write_text("y,x\n1,2\n")
+    with pytest.raises(ValueError, match=r"person0_run_1\.csv, line 1: the columns are y, x; expected x, y, as in the other files\. Rename them"):
+        made(tmp_path / "f")
+    assert made(tmp_path / "f", columns=["x", "y"]).spec.input_size == 2  # by name: each finds its own
+    data = made(folder(tmp_path / "g"))
+    for name, text in data.records().items():
+        (tmp_path / name).write_text(text)
+    again = SeriesFolder(tmp_path / "g", label_pattern="walk")
+    again.restore(tmp_path)
+    (tmp_path / "new.csv").write_text("y,x\n1,2\n")
+    with pytest.raises(ValueError, match=r"new\.csv, line 1: the columns are y, x; expected x, y"):
+        again.read_new(tmp_path / "new.csv")
+    (tmp_path / "new.csv").write_text("1,2\n3,4\n")  # without a header they are taken as they stand
+    assert again.read_new(tmp_path / "new.csv")[0] is not None
+
+
 def test_new_files_are_answered_by_name(tmp_path: Path) -> None:
     path = folder(tmp_path / "f")
     data = made(path)
