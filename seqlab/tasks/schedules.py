@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from seqlab.registry import unknown
+
+log = logging.getLogger("seqlab")
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,21 @@ def cosine(optimizer: Optimizer, total_steps: int | None, final: float = 0.0) ->
 
 
 def warmup(optimizer: Optimizer, total_steps: int | None, steps: int, then: str = "constant", final: float = 0.0) -> Schedule:
-    """Step s of the first `steps` (s = 1, 2, …) is taken at s/steps of the rate; after them the rate is constant or falls as `cosine` does."""
+    """Step s of the first `steps` (s = 1, 2, …) is taken at s/steps of the rate; after them the rate is constant or falls as `cosine` does.
+
+    A training that ends within the warm-up runs, and the log says how far the rate comes.
+    """
     if then not in ("constant", "cosine"):
         raise ValueError(unknown("continuation of the warm-up", then, ["constant", "cosine"]))
     if steps < 0:
         raise ValueError(f"schedule.steps is {steps}; expected 0 or more.")
-    if then == "cosine" and (total_steps is None or total_steps <= steps):
-        end = "has no end" if total_steps is None else f"ends after {total_steps} steps, within the warm-up of {steps}"
-        raise ValueError(f"the cosine schedule needs the length of the training, which {end}. Set trainer.max_epochs or trainer.max_steps.")
+    if then == "cosine" and total_steps is None:
+        raise ValueError("the cosine schedule needs the length of the training, which has no end. Set trainer.max_epochs or trainer.max_steps.")
+    if total_steps is not None and total_steps < steps:
+        log.warning(
+            f"the training ends after {total_steps} steps, within the warm-up of {steps}: the learning rate goes up to {total_steps / steps:.0%} of "
+            "optimizer.lr. Give a smaller schedule.steps, or schedule=none."
+        )
 
     def share(done: int) -> float:
         if done < steps:
@@ -57,7 +67,7 @@ def warmup(optimizer: Optimizer, total_steps: int | None, steps: int, then: str 
         if then == "constant":
             return 1.0
         assert total_steps is not None
-        progress = min(1.0, (done - steps) / (total_steps - steps))
+        progress = min(1.0, (done - steps) / max(1, total_steps - steps))
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return Schedule(LambdaLR(optimizer, share), "step")
