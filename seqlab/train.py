@@ -24,7 +24,7 @@ from seqlab.callbacks.pruning import Pruned
 from seqlab.callbacks.record import Record
 from seqlab.checkpoint import WholeFiles, check_fits, load_weights, read_checkpoint
 from seqlab.data.base import SequenceDataModule
-from seqlab.data.order import FromBatch
+from seqlab.data.order import FromBatch, Share
 from seqlab.fingerprint import fingerprint, keep_or_compare
 from seqlab.learning_curve import draw_learning_curve
 from seqlab.loggers import Wandb
@@ -128,7 +128,7 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: 
 
 def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, trainer: L.Trainer, start: Start) -> dict[str, float]:
     """Train, then test the best checkpoint or, with test_best=false or without any validation, the last weights."""
-    fit_batches, test_batches = batches(data, config.overfit)
+    fit_batches, test_batches = batches(data, config.overfit, Share(trainer.global_rank, trainer.world_size))
     trainer.fit(task, ckpt_path=start.checkpoint, weights_only=True, **fit_batches)
     if start.checkpoint is not None and trainer.global_step == start.step:
         if start.mark is None:  # a run that is resumed may lack its test alone
@@ -169,15 +169,15 @@ def best_path(config: DictConfig, trainer: L.Trainer) -> str:
     return str(getattr(trainer.checkpoint_callback, "best_model_path", "")) if config.test_best else ""
 
 
-def batches(data: SequenceDataModule, overfit: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def batches(data: SequenceDataModule, overfit: int, share: Share) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arguments that give the trainer its batches, for `fit` and for `test`.
 
-    overfit > 0: the first `overfit` training batches take the place of every split.
+    overfit > 0: the first `overfit` training batches take the place of every split. share: of these; a data set takes its own.
     """
     if not overfit:
         return {"datamodule": data}, {"datamodule": data}
     place, data.start = data.start, (0, 0)
-    first = list(itertools.islice(data.train_dataloader(), overfit))
+    first = [batch.part(share) for batch in itertools.islice(data.train_dataloader(), overfit)]
 
     def loader(place: tuple[int, int] = (0, 0)) -> DataLoader[Any]:
         order, generator = FromBatch(range(len(first)), place), torch.Generator().manual_seed(data.seed)
@@ -202,6 +202,7 @@ def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path,
         plugins=[WholeFiles(resolved)],
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         default_root_dir=str(directory),
+        use_distributed_sampler=False,  # the data set divides its batches itself, and repeats no row to make the shares equal
     )
 
 

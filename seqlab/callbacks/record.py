@@ -53,7 +53,7 @@ class Record(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self._loss = self._loss + outputs["data_loss"]
         self._batches += 1
-        self._tokens += batch.inputs.shape[:2].numel() if batch.lengths is None else batch.lengths.sum()
+        self._tokens += outputs["tokens"]
         if self._batches >= self.every and trainer.global_step != self._reported_step:  # between steps there is none to report it at
             self.report(trainer)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from seqlab.data.order import FromBatch, SeededItems
+from seqlab.data.order import FromBatch, SeededItems, Share, SharedItems, Spare
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 
 SPLITS = ("train", "val", "test")
@@ -64,12 +64,22 @@ class Batch:
     """inputs (B, T) or (B, T, I), targets as the DataSpec says, lengths (B,) or None when no row is padded.
 
     reset (B,): True where a row does not continue the row of the batch before, None when no row ever does.
+    spare: the rows count for nothing; they are read by a process that has no share of a batch and still takes part in its step.
     """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor | None = None
     reset: Tensor | None = None
+    spare: bool = False
+
+    def part(self, share: Share) -> Batch:
+        """The rows of that share, or the batch itself where there is one process."""
+        rows = share.of(list(range(len(self.inputs))))
+        if share.size == 1:
+            return self
+        lengths, reset = (None if part is None else part[rows] for part in (self.lengths, self.reset))
+        return Batch(self.inputs[rows], self.targets[rows], lengths, reset, isinstance(rows, Spare))
 
 
 @dataclass
@@ -183,16 +193,19 @@ class SequenceDataModule(L.LightningDataModule, ABC):
         return examples if isinstance(examples, Batch) else pad_batch(examples)
 
     def loader(self, split: str) -> Iterable[Batch]:
-        """The batches of a split: shuffled for training, in order elsewhere."""
+        """The batches of a split: shuffled for training, in order elsewhere. While several processes train one model, this one's share of each."""
         data = self.splits[split]
         size = len(data)  # pyright: ignore[reportArgumentType]
         if size == 0:
             raise ValueError(f"the {split} split of {type(self).__name__} is empty; expected at least one sequence. Check the data or the sizes of the splits.")
         in_workers = self.num_workers > 0
-        batches = FromBatch(self.batches(split), self.start if split == "train" else (0, 0), in_workers, self.seed)
+        # without a trainer the whole: what is taken from the training split before training is the same in all processes
+        share = Share() if self.trainer is None else Share(self.trainer.global_rank, self.trainer.world_size)
+        batches = FromBatch(self.batches(split), self.start if split == "train" else (0, 0), in_workers, self.seed, share)
         generator = torch.Generator().manual_seed(self.seed)  # its own, so that loading leaves alone the numbers that dropout draws
-        read = SeededItems(data) if in_workers else data
-        return DataLoader(read, batch_sampler=batches, collate_fn=self.collate, num_workers=self.num_workers, generator=generator)
+        read = SharedItems(data, self.collate) if share.size > 1 else data
+        read = SeededItems(read) if in_workers else read
+        return DataLoader(read, batch_sampler=batches, collate_fn=self.collate if share.size == 1 else made, num_workers=self.num_workers, generator=generator)
 
     def batches(self, split: str) -> Sampler[Any]:
         """Which indices of a split make a batch, in order; a function of the seed and the epoch alone."""
@@ -233,6 +246,11 @@ class SequenceDataModule(L.LightningDataModule, ABC):
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
         """A few lines that show what the trained model does, for the end of a run; predict(batch) gives the model's answers."""
         return []
+
+
+def made(batch: Any) -> Batch:
+    """What SharedItems has collated already."""
+    return batch
 
 
 def pad_batch(examples: Sequence[Example]) -> Batch:

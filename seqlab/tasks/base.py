@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +18,11 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from seqlab.data.base import Batch, SequenceDataModule
+from seqlab.data.order import seed_process
 from seqlab.heads import HeadWithLoss
 from seqlab.model import SequenceModel
 from seqlab.registry import unknown
+from seqlab.tasks.ranks import loss_of_share
 from seqlab.tasks.schedules import Schedule
 
 
@@ -70,6 +73,7 @@ class Task(L.LightningModule, ABC):
         self.make_schedule = schedule
         self.l1 = l1
         self.l2 = l2
+        self.num_ranks = 1  # processes that train this model together
         self.gradient_norm: Tensor | None = None  # of the last step, before clipping
         self._validation_schedule: Schedule | None = None
         self.metrics = torch.nn.ModuleDict({split: self.make_metrics().clone(prefix=f"{split}/") for split in ("val", "test")})
@@ -90,7 +94,17 @@ class Task(L.LightningModule, ABC):
 
     @abstractmethod
     def make_metrics(self) -> MetricCollection:
-        """The metrics of a split, fed with the Outcome's predictions and targets."""
+        """The metrics of a split, fed with the Outcome's predictions and targets. With compute_groups=False: torchmetrics takes metrics
+        that agree on the first batch for one for good, by chance or because it counts for nothing, and each process finds its own."""
+
+    def setup(self, stage: str) -> None:
+        """Lightning calls this with the trainer in place."""
+        self.num_ranks = self.trainer.world_size
+
+    def on_fit_start(self) -> None:
+        """Here all processes have drawn the same weights; the rows that they get from now on have dropout of their own."""
+        if self.num_ranks > 1:
+            seed_process(zlib.crc32(f"{torch.initial_seed()} {self.trainer.global_rank}".encode()))
 
     def make_confusion(self) -> MulticlassConfusionMatrix | None:
         """Counts which class was taken for which, in the test; None where there are no classes, or too many to look at."""
@@ -105,7 +119,7 @@ class Task(L.LightningModule, ABC):
         return {}
 
     def keep(self, split: str, outcome: Outcome) -> None:
-        """Called with every Outcome of an evaluation: put aside what `closing_metrics` needs; nothing by default."""
+        """Called with every Outcome of an evaluation, without rows where the batch is spare: put aside what `closing_metrics` needs; nothing by default."""
 
     def closing_metrics(self, split: str) -> dict[str, Tensor]:
         """Metrics of a split that need all of its batches at once, {name: value}, called at its end; none by default."""
@@ -137,10 +151,14 @@ class Task(L.LightningModule, ABC):
         """Go on from what `carried_over` gave, in a run that is resumed."""
         self.gradient_norm = carried["gradient_norm"]
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        loss = self.outcome(batch).loss
-        self._check_finite("loss", loss)
-        return {"loss": loss + self.penalty() if self.l1 or self.l2 else loss, "data_loss": loss.detach()}
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
+        """loss: what is minimised. data_loss, tokens: the loss without penalties and the valid steps, of the shares of all processes."""
+        outcome = self.outcome(batch)
+        loss, mean, tokens = outcome.loss, outcome.loss.detach(), num_tokens(batch)
+        if self.num_ranks > 1:
+            loss, mean, tokens = loss_of_share(loss, 0.0 if batch.spare else outcome.count, 0 if batch.spare else tokens, self.num_ranks)
+        self._check_finite("loss", mean)
+        return {"loss": loss + self.penalty() if self.l1 or self.l2 else loss, "data_loss": mean, "tokens": tokens}
 
     def penalty(self) -> Tensor:
         """l1 Σ|w| + ½ l2 Σw² over all parameters but biases, known by their names."""
@@ -181,6 +199,9 @@ class Task(L.LightningModule, ABC):
 
     def _evaluate(self, split: str, batch: Batch) -> None:
         outcome = self.outcome(batch)
+        if batch.spare:
+            self.keep(split, replace(outcome, predictions=outcome.predictions[:0], targets=outcome.targets[:0]))
+            return
         loss, metrics = self._meters(split)
         loss.update(outcome.loss, weight=outcome.count)
         metrics.update(outcome.predictions, outcome.targets)
@@ -230,3 +251,8 @@ class Task(L.LightningModule, ABC):
         """Lightning knows steps and epochs, and keeps every scheduler's state; those that wait for a validation move in `_report`."""
         if self._validation_schedule is None:
             scheduler.step()
+
+
+def num_tokens(batch: Batch) -> Tensor | int:
+    """The steps of a batch that are no padding."""
+    return batch.inputs.shape[:2].numel() if batch.lengths is None else batch.lengths.sum()

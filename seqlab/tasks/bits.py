@@ -83,7 +83,7 @@ class BitLabelling(Task):
         self.reduction = reduction
 
     def make_metrics(self) -> MetricCollection:
-        return MetricCollection({"exact_match": ExactMatch(), "bit_accuracy": BitAccuracy(), "bit_f1": BitF1()})
+        return MetricCollection({"exact_match": ExactMatch(), "bit_accuracy": BitAccuracy(), "bit_f1": BitF1()}, compute_groups=False)
 
     def outcome(self, batch: Batch) -> Outcome:
         scores, _ = self.model(batch.inputs, batch.lengths)

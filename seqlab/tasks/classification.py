@@ -42,7 +42,9 @@ class SequenceClassification(Task):
 
     def make_metrics(self) -> MetricCollection:
         classes = self.num_classes
-        return MetricCollection({"accuracy": MulticlassAccuracy(classes, average="micro"), "macro_f1": MulticlassF1Score(classes, average="macro")})
+        return MetricCollection(
+            {"accuracy": MulticlassAccuracy(classes, average="micro"), "macro_f1": MulticlassF1Score(classes, average="macro")}, compute_groups=False
+        )
 
     def make_confusion(self) -> MulticlassConfusionMatrix | None:
         return MulticlassConfusionMatrix(self.num_classes) if 2 <= self.num_classes <= MOST_CLASSES else None

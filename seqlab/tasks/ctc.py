@@ -15,6 +15,7 @@ from seqlab.metrics.written import WrittenMetrics, error_rates
 from seqlab.registry import unknown
 from seqlab.search.ctc import ctc_beam, ctc_greedy
 from seqlab.tasks.base import Outcome, Task
+from seqlab.tasks.ranks import in_order
 
 SEARCHES = ("greedy", "beam")
 
@@ -34,7 +35,7 @@ class CTC(Task):
             raise ValueError(unknown("search", search, list(SEARCHES), "Choose one with task.search=NAME."))
         self.num_best = 1
         self.use_search(search, beam_size)
-        self.written: dict[str, list[list[int]]] = {"val": [], "test": []}
+        self.written: dict[str, list[list[list[int]]]] = {"val": [], "test": []}  # for each batch, what its rows say
 
     def use_search(self, search: str, beam_size: int, num_best: int = 1) -> None:
         """Read labels off in this way from now on; num_best: how many transcripts `answer` gives, of "beam" alone."""
@@ -94,11 +95,11 @@ class CTC(Task):
         return [[(labels, -float(ctc_losses(row[None], torch.tensor([labels], dtype=torch.long))))] for row, labels in zip(rows, found, strict=True)]
 
     def keep(self, split: str, outcome: Outcome) -> None:
-        self.written[split] += outcome.predictions.tolist()
+        self.written[split].append(outcome.predictions.tolist())
 
     def closing_metrics(self, split: str) -> dict[str, Tensor]:
         """WER and CER of all that was written, where the data's targets are text."""
-        written, self.written[split] = self.written[split], []
+        written, self.written[split] = in_order(self.written[split], self.num_ranks), []
         data = getattr(self.trainer, "datamodule", None)  # absent when single batches are fitted
         references = data.references(split) if isinstance(data, SequenceDataModule) else None
         if data is None or references is None:

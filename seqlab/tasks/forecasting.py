@@ -68,10 +68,11 @@ class Forecasting(Task):
         return head
 
     def make_metrics(self) -> MetricCollection:
-        return MetricCollection({"mse": ForecastMSE(), "mae": ForecastMAE()})
+        return MetricCollection({"mse": ForecastMSE(), "mae": ForecastMAE()}, compute_groups=False)
 
     def setup(self, stage: str) -> None:
-        """Lightning calls this with the trainer in place: MASE needs the training split, which the checkpoint does not hold."""
+        """MASE needs the training split, which the checkpoint does not hold."""
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if data is None:
             return  # debug=overfit, where there are batches and no data set
@@ -138,6 +139,8 @@ class Forecasting(Task):
 
     def _evaluate(self, split: str, batch: Batch) -> None:
         outcome = self.outcome(batch)
+        if batch.spare:
+            return
         loss, metrics = self._meters(split)
         loss.update(outcome.loss, weight=outcome.count)
         metrics.update(self._side_by_side(outcome.predictions), self._side_by_side(outcome.targets))

@@ -72,7 +72,7 @@ class LanguageModelling(Task):
     def start_state(self, batch: Batch) -> State | None:
         """The state each row starts from; None when no row continues another. Rows beyond those carried start anew."""
         carried = self.carried.get(self.training)
-        if batch.reset is None or carried is None:
+        if batch.reset is None or carried is None or batch.spare:
             return None
         ended = self.ended[self.training][: len(batch.reset)] if self.training in self.ended else batch.reset[:0]
         if batch.reset.device.type == "cpu" and bool((ended & ~batch.reset[: len(ended)]).any()):
@@ -85,7 +85,7 @@ class LanguageModelling(Task):
             start[name] = torch.cat([torch.where(goes_on, old, leaf[: len(old)]), leaf[len(old) :]])
         return start
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         losses = super().training_step(batch, batch_index)
         self._carry(batch)
         return losses

@@ -18,6 +18,7 @@ from seqlab.metrics.written import WrittenMetrics
 from seqlab.search import Beam, Hypothesis, beam_search
 from seqlab.seq2seq import Decoder, TeacherForcing
 from seqlab.tasks.base import Outcome, Task
+from seqlab.tasks.ranks import in_order
 
 
 class SequenceToSequence(Task):
@@ -51,7 +52,7 @@ class SequenceToSequence(Task):
         self.max_extra = max_extra
         self.beam = beam or Beam(size=1, never=(PADDING, START))
         self.use_beam(self.beam)
-        self.written: dict[str, list[list[int]]] = {"val": [], "test": []}
+        self.written: dict[str, list[list[list[int]]]] = {"val": [], "test": []}  # for each batch, what its rows say
 
     @property
     def decoder(self) -> Decoder:
@@ -101,11 +102,11 @@ class SequenceToSequence(Task):
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
     def keep(self, split: str, outcome: Outcome) -> None:
-        self.written[split] += outcome.predictions.tolist()
+        self.written[split].append(outcome.predictions.tolist())
 
     def closing_metrics(self, split: str) -> dict[str, Tensor]:
         """BLEU, chrF, WER and CER of all that was written, where the data's targets are text."""
-        written, self.written[split] = self.written[split], []
+        written, self.written[split] = in_order(self.written[split], self.num_ranks), []
         data = getattr(self.trainer, "datamodule", None)  # absent when single batches are fitted
         references = data.references(split) if isinstance(data, SequenceDataModule) else None
         if data is None or references is None:

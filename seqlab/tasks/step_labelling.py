@@ -34,7 +34,7 @@ class StepLabelling(Task):
 
     def make_metrics(self) -> MetricCollection:
         entities = {"entities": EntityF1(self.labels)} if scheme_of(self.labels) else {}
-        return MetricCollection({"accuracy": MulticlassAccuracy(average="micro", ignore_index=PADDING), **entities})
+        return MetricCollection({"accuracy": MulticlassAccuracy(average="micro", ignore_index=PADDING), **entities}, compute_groups=False)
 
     def make_confusion(self) -> MulticlassConfusionMatrix | None:
         classes = cast(int, self.model.head.output_size)

@@ -85,6 +85,7 @@ class Data:
 class Trainer:
     datamodule = Data()
     sanity_checking = False
+    world_size = 1
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -105,6 +106,15 @@ def test_mase_knows_which_series_a_row_is(alone: bool, monkeypatch: pytest.Monke
     torch.testing.assert_close(found["val/mase"], expected)
     torch.testing.assert_close(found["val/mae"], errors.mean())
     torch.testing.assert_close(found["val/mse"], errors.square().mean())
+
+
+def test_a_first_batch_without_targets_leaves_the_metrics_apart() -> None:
+    made = task().eval()
+    made._evaluate("val", Batch(batch().inputs, torch.full((5, 3, 2), NAN)))
+    made._evaluate("val", batch())
+    errors = (made.outcome(batch()).predictions - batch().targets).double()
+    found = made._meters("val")[1].compute()
+    torch.testing.assert_close((found["val/mse"], found["val/mae"]), (errors.square().mean(), errors.abs().mean()))
 
 
 @pytest.mark.parametrize(
