@@ -19,8 +19,8 @@ from hydra.utils import instantiate
 
 from seqlab.build import build_data, build_task
 from seqlab.config import config_folder
+from seqlab.data.dates import read_dates
 from seqlab.data.nab import NAB, nab_windows
-from seqlab.data.number_tables import read_dates
 from seqlab.data.watched_series import WholeSeries
 from seqlab.metrics import NABScore, window_rows
 from seqlab.pictures.forecast import draw_anomalies

@@ -168,8 +168,8 @@ class SeriesData(SequenceDataModule):
             self.names = self.names or table.names
             if len(table.names) == len(self.names) and table.names != self.names:
                 raise ValueError(
-                    f"{place}, line {table.header}: the columns are {', '.join(table.names)}; expected {', '.join(self.names)}, as in the other files. Rename them, or "
-                    "choose those that are read with data.columns=[…]."
+                    f"{place}, line {table.header}: the columns are {', '.join(table.names)}; expected {', '.join(self.names)}, as in the other files. "
+                    "Rename them, or choose those that are read with data.columns=[…]."
                 )
         return numbers_of(table, range(len(table.names)))
 

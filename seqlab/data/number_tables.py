@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 from seqlab.data.text_files import read_text
@@ -114,27 +111,3 @@ def number(field: str, table: Table, row: int, column: int) -> float:
             "Repair the line, or choose other columns."
         )
     return value
-
-
-def read_dates(table: Table, column: int, form: str | None = None, rising: bool = True) -> list[datetime]:
-    """The dates of a column; with `rising` each has to be after the one before. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
-    dates: list[datetime] = []
-    for row, fields in enumerate(table.rows):
-        try:
-            dates.append(datetime.strptime(fields[column], form) if form else datetime.fromisoformat(fields[column]))
-        except ValueError as error:
-            expected = (
-                f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
-            )
-            raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
-        if rising and row and dates[row] <= dates[row - 1]:
-            raise ValueError(
-                f"{table.place(row)}: the date {fields[column]} is not after {table.rows[row - 1][column]}, the one before. Sort the rows, drop doubles."
-            )
-    return dates
-
-
-def usual_step(dates: Sequence[datetime]) -> timedelta:
-    """The time from one row to the next that comes most often."""
-    steps = Counter(after - before for before, after in pairwise(dates))
-    return steps.most_common(1)[0][0]

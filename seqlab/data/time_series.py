@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,15 +14,17 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import SPLITS, DataSpec, Example, SequenceDataModule
-from seqlab.data.number_tables import Table, read_dates, read_table, usual_step
-from seqlab.data.splits import Fractions, split_points
+from seqlab.data.dates import read_dates, usual_step
+from seqlab.data.number_tables import Table, read_table
+from seqlab.data.series_columns import carried, check_gaps, date_column, known_columns, numbers, series_columns
+from seqlab.data.split_files import SplitFiles
+from seqlab.data.splits import Fractions, split_points, warn_of_duplicates
 from seqlab.data.windows import WindowSplit, alone
 from seqlab.pictures.forecast import draw_forecast
 from seqlab.registry import unknown
 
 SERIES = "series.json"  # what a run directory keeps of the columns and their scale
 MISSING_VALUES = ("carry", "flag", "error")
-log = logging.getLogger("seqlab")
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,17 @@ class Scale:
 class TimeSeries(SequenceDataModule):
     """Windows of a table, and the `horizon` rows after each; MSE and the like are of standardised values.
 
-    path: a CSV, TSV or white-space table, one row per time, the oldest first. targets: the columns to forecast; None: all but
-    the date. covariates: columns that are read and not forecast; None: those that are neither date nor target. date: the
-    column of the date; None: the column named date, time or timestamp in any case, if there is one. A date says how a forecast
-    goes on and shows gaps; it is no input.
+    path: a CSV, TSV or white-space table, one row per time, the oldest first. train, test and val: in its place a table for each
+    split, with the same columns; without val the end of train, as large as fractions makes it beside the training part.
+    targets: the columns to forecast; None: all but the date. covariates: columns that are read and not forecast; None: those that
+    are neither date nor target. date: the column of the date; None: the column named date, time or timestamp in any case, if there
+    is one. A date says how a forecast goes on and shows gaps; it is no input.
     missing: what stands in for a value that is not there. "carry": the last value of its column before it (before the first 0,
     with scale the mean of the training part). "flag": the same, with a further input for each column, 1 where the value is carried. "error":
-    nothing, a missing value is an error. Where a target is missing, the forecast is not judged. Nothing is taken from the future.
-    lengths: rows for training, validation and test, in order, rows after them left out; None: by `fractions` of all rows. A
-    window may reach back into the split before its own; what is forecast never does.
+    nothing, a missing value is an error, and so is a missing date. Where a target is missing, the forecast is not judged. Nothing is
+    taken from the future.
+    lengths: rows of `path` for training, validation and test, in order, rows after them left out; None: by `fractions` of all rows.
+    A window may reach back into the split before its own in the same table; what is forecast never does.
     scale: take off the mean and divide by the deviation of the training part. each_alone: each series is a sequence of its
     own, with the covariates; one model for all of them. stride: rows from one training window to the next; evaluation takes all.
     season: MASE compares with repeating the value so many rows ago.
@@ -57,6 +60,9 @@ class TimeSeries(SequenceDataModule):
     def __init__(
         self,
         path: str | Path | None = None,
+        train: str | Path | None = None,
+        val: str | Path | None = None,
+        test: str | Path | None = None,
         targets: Sequence[str | int] | None = None,
         covariates: Sequence[str | int] | None = None,
         date: str | int | None = None,
@@ -84,6 +90,10 @@ class TimeSeries(SequenceDataModule):
                 raise ValueError(f"data.{name} is {size}; expected at least 1.")
         if missing not in MISSING_VALUES:
             raise ValueError(unknown("treatment of missing values", missing, list(MISSING_VALUES), "Choose one with data.missing=NAME."))
+        given = any(source is not None for source in (train, val, test))
+        self.sources = SplitFiles(path, train, val, test, fractions) if given else None
+        if given and lengths is not None:
+            raise ValueError(f"data.lengths are {list(lengths)} beside data.train, whose files are the splits; expected null, or data.path=FILE to be cut.")
         self.path, self.encoding = path, encoding
         self.targets, self.covariates, self.date, self.date_format = targets, covariates, date, date_format
         self.header, self.separator, self.missing = header, separator, missing
@@ -98,7 +108,7 @@ class TimeSeries(SequenceDataModule):
     def file(self) -> Path:
         """The table. Data sets with a name override it."""
         if self.path is None:
-            raise ValueError("data=time_series has no file; expected a table with a row for each time. Give data.path=FILE.")
+            raise ValueError("data=time_series has no file; expected a table with a row for each time. Give data.path=FILE, or data.train=FILE and data.test=FILE.")
         return Path(self.path).expanduser()
 
     @property
@@ -129,59 +139,77 @@ class TimeSeries(SequenceDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
-        table = self._read(self.file)
-        date = self._date_column(table)
-        series, covariates = self._columns(table, date)
-        names = [table.names[column] for column in (*series, *covariates)]
-        values = torch.tensor(table.numbers([*series, *covariates]), dtype=torch.float64)
-        self._say_what_is_missing(values, names, table)
-        if date is not None:
-            self._say_gaps(table, date)
-        parts = self._parts(len(values))
-        offset, deviation = self._standard(values[parts["train"]], names, len(series))
-        self.scale = Scale(None if date is None else table.names[date], names[: len(series)], names[len(series) :], offset.tolist(), deviation.tolist())
-        scaled = (values - offset) / deviation
-        targets = scaled[:, : len(series)].float()
-        self.training_series = targets[parts["train"]]
-        self._fill(self._inputs(scaled, table), targets, parts)
+        tables = {source: self._read(file) for source, file in self._files().items()}
+        first = next(iter(tables))  # trains, and so says the columns and the scale
+        values = {source: self._first(table, source) if source == first else self._values(table) for source, table in tables.items()}
+        scale = self._known_scale
+        for source, table in tables.items():
+            scaled = (values[source] - exact(scale.offset)) / exact(scale.deviation)
+            targets = scaled[:, : len(scale.series)].float()
+            parts = self._parts(len(scaled), source)
+            if "train" in parts:
+                self.training_series = targets[parts["train"]]
+            self._fill(self._inputs(scaled, table), targets, parts, table)
+        self.duplicates = self._count_duplicates()
 
-    def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice]) -> None:
-        """Cut the splits: inputs (N, I), targets (N, V)."""
+    def _files(self) -> dict[str, Path]:
+        """{where from: table}, "path" or a split; that of the training part first."""
+        if self.sources is None:
+            return {"path": self.file}
+        found = {split: getattr(self.sources, split) for split in SPLITS}
+        return {split: Path(file).expanduser() for split, file in found.items() if file is not None}
+
+    def _first(self, table: Table, source: str) -> Tensor:
+        """The values (N, V + C) of the table that holds the training part; sets `scale`."""
+        date = date_column(table, self.date)
+        series, covariates = series_columns(table, date, self.targets, self.covariates)
+        names = [table.names[column] for column in (*series, *covariates)]
+        values = numbers(table, [*series, *covariates], self.missing == "error")
+        if date is not None:
+            check_gaps(table, self._read_dates(table, date), self.missing == "error")
+        offset, deviation = self._standard(values[self._parts(len(values), source)["train"]], names, len(series), table)
+        self.scale = Scale(None if date is None else table.names[date], names[: len(series)], names[len(series) :], offset.tolist(), deviation.tolist())
+        return values
+
+    def _values(self, table: Table) -> Tensor:
+        """The values (N, V + C) of a further table with the columns of the run."""
+        scale = self._known_scale
+        values = numbers(table, known_columns(table, [*scale.series, *scale.covariates]), self.missing == "error")
+        if scale.date in table.names:
+            check_gaps(table, self._read_dates(table, table.names.index(scale.date)), self.missing == "error")
+        return values
+
+    def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice], table: Table) -> None:
+        """Cut the splits that are parts of a table: inputs (N, I), targets (N, V)."""
         for split, part in parts.items():
             first = part.start + self.window if split == "train" else max(part.start, self.window)
             rows = range(first, part.stop - self.horizon + 1, self.stride if split == "train" else 1)
             if not rows:
+                whole = split == "train" or part.start == 0  # no rows before its own in which a window could begin
                 raise ValueError(
-                    f"the {split} split of {self.file} has {part.stop - part.start} rows; expected at least {self.horizon} for the horizon"
-                    + (f" and {self.window} for the window" if split == "train" else "")
-                    + ". Shorten data.window or data.horizon, or give it a larger share with data.fractions or data.lengths."
+                    f"the {split} split of {table.path} has {part.stop - part.start} rows; expected at least {self.horizon} for the horizon"
+                    + (f" and {self.window} for the window" if whole else "")
+                    + ". Shorten data.window or data.horizon, or give it more rows, with data.fractions or data.lengths where one table is cut."
                 )
             self.splits[split] = WindowSplit(inputs, targets, self.window, self.horizon, rows, self.each_alone)
+
+    def _count_duplicates(self) -> dict[str, int]:
+        """How many windows with what follows them are in two splits; said in the log."""
+        return warn_of_duplicates({split: part.contents() for split, part in self.splits.items() if isinstance(part, WindowSplit)})
 
     def _read(self, file: Path) -> Table:
         return read_table(file, self.encoding, self.header, self.separator)
 
-    def _date_column(self, table: Table) -> int | None:
-        if self.date is not None:
-            return table.column(self.date)
-        return next((column for column, name in enumerate(table.names) if name.lower() in ("date", "time", "timestamp")), None)
-
     def _read_dates(self, table: Table, column: int) -> list[datetime]:
         return read_dates(table, column, self.date_format)
 
-    def _columns(self, table: Table, date: int | None) -> tuple[list[int], list[int]]:
-        """The columns of the series and of the covariates."""
-        others = [column for column in range(len(table.names)) if column != date]
-        series = others if self.targets is None else [table.column(name) for name in self.targets]
-        rest = [column for column in others if column not in series]
-        covariates = rest if self.covariates is None else [table.column(name) for name in self.covariates]
-        wrong = [table.names[column] for column in (*series, *covariates) if column == date or (column in series and column in covariates)]
-        if wrong or not series:
-            what = f"column {wrong[0]!r} is used twice" if wrong else "no column is left to forecast"
-            raise ValueError(f"{table.path}: {what}; expected data.date, data.targets and data.covariates to be different columns, with a target at least.")
-        return series, covariates
-
-    def _parts(self, size: int) -> dict[str, slice]:
+    def _parts(self, size: int, source: str) -> dict[str, slice]:
+        """The rows of each split in a table of so many rows; source: "path", or the split whose file it is."""
+        if self.sources is not None:
+            if source != "train" or self.sources.val is not None:
+                return {source: slice(0, size)}
+            kept = round(size * self.fractions[0] / (self.fractions[0] + self.fractions[1]))
+            return {"train": slice(0, kept), "val": slice(kept, size)}
         if self.lengths is None:
             return split_points(size, self.fractions)
         if len(self.lengths) != len(SPLITS) or min(self.lengths) < 1 or sum(self.lengths) > size:
@@ -192,7 +220,7 @@ class TimeSeries(SequenceDataModule):
         first, second, third = self.lengths
         return dict(zip(SPLITS, (slice(0, first), slice(first, first + second), slice(first + second, first + second + third)), strict=True))
 
-    def _standard(self, training: Tensor, names: list[str], num_series: int) -> tuple[Tensor, Tensor]:
+    def _standard(self, training: Tensor, names: list[str], num_series: int, table: Table) -> tuple[Tensor, Tensor]:
         """Offset and deviation of each column (V + C,), of what is present in the training part."""
         offset = training.nanmean(0)
         deviation = (training - offset).square().nanmean(0).sqrt()
@@ -200,7 +228,7 @@ class TimeSeries(SequenceDataModule):
             if not bool(offset[column].isfinite()) or (column < num_series and not bool(deviation[column] > 0)):
                 what = "has no value" if bool(offset[column].isnan()) else f"never changes from {offset[column].item()}"
                 raise ValueError(
-                    f"{self.file}: column {name!r} {what} in the training part, its first {len(training)} rows; expected a series to learn from. "
+                    f"{table.path}: column {name!r} {what} in the training part, its first {len(training)} rows; expected a series to learn from. "
                     "Leave it out with data.targets=[…] and data.covariates=[…]."
                 )
         if not self.standardise:
@@ -209,36 +237,8 @@ class TimeSeries(SequenceDataModule):
 
     def _inputs(self, scaled: Tensor, table: Table) -> Tensor:
         """scaled (N, V + C) of a table, NaN where missing -> the inputs (N, I), finite."""
-        missing = scaled.isnan()
-        rows = torch.where(missing, -1, torch.arange(len(scaled))[:, None]).cummax(0).values
-        carried = torch.where(rows < 0, 0.0, scaled.gather(0, rows.clamp(min=0))).float()
-        return torch.cat([carried, missing.float()], 1) if self.missing == "flag" else carried
-
-    def _say_what_is_missing(self, values: Tensor, names: list[str], table: Table) -> None:
-        missing = values.isnan()
-        if not bool(missing.any()):
-            return
-        row, column = missing.nonzero()[0].tolist()
-        told = f"{int(missing.sum())} of {missing.numel()} values are missing, the first in column {names[column]!r}"
-        if self.missing == "error":
-            raise ValueError(f"{table.place(row)}: {told}; expected none with data.missing=error. Choose data.missing=carry or data.missing=flag.")
-        log.warning("%s: %s; each takes the last value before it, and no forecast is judged by it.", table.place(row), told)
-
-    def _say_gaps(self, table: Table, date: int) -> None:
-        dates = self._read_dates(table, date)
-        if len(dates) < 3:
-            return
-        step = usual_step(dates)
-        gaps = [row for row in range(1, len(dates)) if dates[row] - dates[row - 1] != step]
-        if gaps:
-            log.warning(
-                "%s: the date is %s after the one before; %d of %d rows are not %s after theirs. Rows are taken as equally far apart.",
-                table.place(gaps[0]),
-                dates[gaps[0]] - dates[gaps[0] - 1],
-                len(gaps),
-                len(dates),
-                step,
-            )
+        filled, missing = carried(scaled)
+        return torch.cat([filled, missing.float()], 1) if self.missing == "flag" else filled
 
     def read_new(self, file: Path) -> list[Example | None]:
         """The last `window` rows of a table with the columns of the run; a row for each series where each stands alone."""
@@ -254,13 +254,7 @@ class TimeSeries(SequenceDataModule):
         """A table with the columns of the run, and its inputs (N, I)."""
         scale = self._known_scale
         table = self._read(file)
-        missing = [name for name in (*scale.series, *scale.covariates) if name not in table.names]
-        if missing:
-            raise ValueError(f"{file} has no column {missing[0]!r}, but {', '.join(table.names)}; expected the columns the run was trained on.")
-        columns = [table.names.index(name) for name in (*scale.series, *scale.covariates)]
-        values = torch.tensor(table.numbers(columns), dtype=torch.float64)
-        self._say_what_is_missing(values, [table.names[column] for column in columns], table)
-        return table, self._inputs((values - exact(scale.offset)) / exact(scale.deviation), table)
+        return table, self._inputs((self._values(table) - exact(scale.offset)) / exact(scale.deviation), table)
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV with a row for each step of the horizon: its date, and of each series the forecast and the ends of its band."""
@@ -302,7 +296,7 @@ class TimeSeries(SequenceDataModule):
         step = usual_step(dates) if len(dates) > 1 else None
         if step is None:
             return [str(step) for step in range(1, steps + 1)]
-        return [self._written(dates[-1] + step * ahead) for ahead in range(1, steps + 1)]
+        return [self._written(step.after(dates[-1], ahead)) for ahead in range(1, steps + 1)]
 
     def _written(self, date: datetime) -> str:
         return date.strftime(self.date_format) if self.date_format else date.isoformat(sep=" ")

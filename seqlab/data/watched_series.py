@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seqlab.data.base import DataSpec, Example
-from seqlab.data.number_tables import Table, read_dates
+from seqlab.data.dates import read_dates
+from seqlab.data.number_tables import Table
+from seqlab.data.series_columns import date_column
 from seqlab.data.time_series import TimeSeries
 from seqlab.data.windows import WindowSplit
 from seqlab.pictures.forecast import draw_anomalies
@@ -27,11 +29,14 @@ class WatchedSeries(TimeSeries):
     """A table that is watched row by row. Training sees the first `train_fraction` of its rows and at most `max_training`; the test is
     the whole, in order. Validation repeats some training windows.
 
-    calendar: two further inputs, sine and cosine of the time of day, where the table has a date. options: those of TimeSeries.
+    train, test: in place of path, a table that trains as a whole, but for max_training, and one that is scored. calendar: two further
+    inputs, sine and cosine of the time of day, where the table has a date. options: those of TimeSeries.
     """
 
     def __init__(self, train_fraction: float = 0.15, max_training: int | None = None, calendar: bool = False, window: int = 64, **options: Any) -> None:
         super().__init__(window=window, horizon=1, fractions=(train_fraction, (1 - train_fraction) / 2, (1 - train_fraction) / 2), **options)
+        if self.sources is not None and (self.sources.path is not None or self.sources.val is not None):
+            raise ValueError("data.val or data.path is given beside data.train; expected data.train and data.test, for nothing is chosen by a validation here.")
         if self.each_alone:
             raise ValueError("data.each_alone is true; expected false: the error of a row is that of all series together. Watch each in a run of its own.")
         self.max_training, self.calendar = max_training, calendar
@@ -42,31 +47,37 @@ class WatchedSeries(TimeSeries):
         spec = super().spec
         return replace(spec, input_size=spec.input_size + 2) if self.calendar else spec
 
-    def _parts(self, size: int) -> dict[str, slice]:
-        train = math.floor(self.fractions[0] * size)
+    def _parts(self, size: int, source: str) -> dict[str, slice]:
+        if source == "test":
+            return {"test": slice(0, size)}
+        train = size if source == "train" else math.floor(self.fractions[0] * size)
         self.num_training = train if self.max_training is None else min(train, self.max_training)
-        return {"train": slice(0, self.num_training), "test": slice(0, size)}
+        return {"train": slice(0, self.num_training), **({"test": slice(0, size)} if source == "path" else {})}
 
-    def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice]) -> None:
+    def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice], table: Table) -> None:
+        if "test" in parts:
+            self.splits["test"] = WholeSeries(inputs, targets)
+        if "train" not in parts:
+            return
         rows = range(self.window, self.num_training, self.stride)
         if not rows:
             raise ValueError(
-                f"the training part of {self.file} has {self.num_training} rows; expected more than {self.window}, the window. Shorten data.window, or give "
+                f"the training part of {table.path} has {self.num_training} rows; expected more than {self.window}, the window. Shorten data.window, or give "
                 "it a larger share with data.train_fraction."
             )
-        self.splits = {
-            "train": WindowSplit(inputs, targets, self.window, 1, rows),
-            "val": WindowSplit(inputs, targets, self.window, 1, rows[::WATCHED]),
-            "test": WholeSeries(inputs, targets),
-        }
+        self.splits["train"] = WindowSplit(inputs, targets, self.window, 1, rows)
+        self.splits["val"] = WindowSplit(inputs, targets, self.window, 1, rows[::WATCHED])
 
-    def _standard(self, training: Tensor, names: list[str], num_series: int) -> tuple[Tensor, Tensor]:
+    def _count_duplicates(self) -> dict[str, int]:
+        return {}  # that the test and the validation hold what trains is what watching a series means
+
+    def _standard(self, training: Tensor, names: list[str], num_series: int, table: Table) -> tuple[Tensor, Tensor]:
         """As of TimeSeries, but a series may stand still as long as it is trained on: a hundredth of its value is then its deviation."""
         still = (training == training[:1]) | training.isnan()
         flat = still.all(0) & ~training.isnan().all(0)
         nudged = training.clone()
         nudged[0, flat] += 1.0  # passes the check; what it gives is replaced
-        offset, deviation = super()._standard(nudged, names, num_series)
+        offset, deviation = super()._standard(nudged, names, num_series, table)
         if not self.standardise:
             return offset, deviation
         level = training.nanmean(0)
@@ -79,7 +90,7 @@ class WatchedSeries(TimeSeries):
         inputs = super()._inputs(scaled, table)
         if not self.calendar:
             return inputs
-        date = self._date_column(table)
+        date = date_column(table, self.date)
         if date is None:
             raise ValueError(f"{table.path} has no date; expected one for data.calendar=true. Name its column with data.date, or set data.calendar=false.")
         hours = torch.tensor([date.hour + date.minute / 60 for date in self._read_dates(table, date)])

@@ -42,6 +42,11 @@ class WindowSplit(Dataset[Example]):
             futures = futures.flatten(0, 1)[:, None]
         return Batch(pasts.transpose(1, 2).contiguous(), futures.transpose(1, 2).contiguous())
 
+    def contents(self) -> list[int]:
+        """A number for each window and what follows it, equal where they are equal."""
+        pasts, futures = self.pasts.numpy(), self.futures.numpy()
+        return [hash((pasts[start - self.window].tobytes(), futures[start].tobytes())) for start in self.starts.tolist()]
+
 
 def alone(pasts: Tensor, num_series: int) -> Tensor:
     """(B, V + C, T) -> (B V, 1 + C, T): each series with the covariates, a row of its own."""

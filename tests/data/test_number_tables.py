@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from seqlab.data.number_tables import read_dates, read_table, usual_step
+from seqlab.data.dates import Step, read_dates, usual_step
+from seqlab.data.number_tables import read_table
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -69,9 +70,27 @@ def test_dates(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.csv", "d,x\n01.02.2020 10:00,1\n01.02.2020 11:00,2\n01.02.2020 13:00,3\n01.02.2020 14:00,3\n"))
     dates = read_dates(table, 0, "%d.%m.%Y %H:%M")
     assert dates[2] == datetime(2020, 2, 1, 13)
-    assert usual_step(dates) == timedelta(hours=1)
+    assert usual_step(dates) == Step(timedelta(hours=1))
     with pytest.raises(ValueError, match=r"line 2: '01.02.2020 10:00' in column 'd'; expected an ISO date"):
         read_dates(table, 0)
     back = read_table(write(tmp_path / "b.csv", "d,x\n2020-01-02,1\n2020-01-02,2\n"))
     with pytest.raises(ValueError, match=r"line 3: the date 2020-01-02 is not after 2020-01-02"):
         read_dates(back, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "step", "said", "later"),
+    [
+        (["2020-11-01", "2020-12-01", "2021-01-01"], Step(months=1), "a month", "2021-03-01"),
+        (["2019-12-31", "2020-01-31", "2020-02-29", "2020-03-31"], Step(months=1, month_ends=True), "a month", "2020-05-31"),
+        (["2020-03-15", "2020-06-15", "2020-09-15"], Step(months=3), "3 months", "2021-03-15"),
+        (["2020-02-29", "2021-02-28", "2022-02-28"], Step(months=12, month_ends=True), "12 months", "2024-02-29"),
+        (["2020-01-01", "2020-01-08", "2020-01-15"], Step(timedelta(weeks=1)), "7 days, 0:00:00", "2020-01-29"),
+    ],
+)
+def test_months_are_steps_of_their_own(given: list[str], step: Step, said: str, later: str) -> None:
+    dates = [datetime.fromisoformat(date) for date in given]
+    assert usual_step(dates) == step
+    assert str(step) == said
+    assert [step.after(date) for date in dates[:-1]] == dates[1:]
+    assert step.after(dates[-1], 2) == datetime.fromisoformat(later)

@@ -24,7 +24,7 @@ def table(path: Path, rows: int = 40, missing: tuple[int, ...] = (), dates: bool
     return path
 
 
-def data(path: Path, **options: Any) -> TimeSeries:
+def data(path: Path | None, **options: Any) -> TimeSeries:
     options = {"window": 4, "horizon": 2, "lengths": [20, 10, 10], "batch_size": 3, **options}
     made = TimeSeries(path, **options)
     made.setup()
@@ -89,6 +89,53 @@ def test_gaps_in_the_dates_are_said(tmp_path: Path, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         data(path, lengths=[20, 10, 9])
     assert "t.csv, line 9: the date is 2:00:00 after the one before; 1 of 39 rows" in caplog.text
+
+    with pytest.raises(
+        ValueError, match=r"t\.csv, line 9: the date is 2:00:00 after the one before; 1 of 39 rows .*; expected no gap with data\.missing=error"
+    ):
+        data(path, lengths=[20, 10, 9], missing="error")
+    months = [f"{2010 + month // 12}-{1 + month % 12:02d}-01,{month},{2 * month}" for month in range(40)]
+    path.write_text("\n".join(["date,a,b", *months]))
+    caplog.clear()
+    assert data(path, missing="error").scale is not None  # months are equally far apart, though of 28 to 31 days
+    assert not caplog.text
+
+
+def test_a_table_for_each_split(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train, val, test = (table(tmp_path / f"{name}.csv", rows) for name, rows in (("train", 25), ("val", 9), ("test", 12)))
+    given: dict[str, Any] = {"lengths": None, "scale": False, "train": train, "test": test}
+    made = data(None, **given, val=val)
+    assert {split: len(windows) for split, windows in made.splits.items()} == {"train": 20, "val": 4, "test": 7}  # type: ignore[arg-type]
+    assert made.splits["test"][0].inputs[:, 0].tolist() == [0, 1, 2, 3]  # no window reaches into another file
+    assert made.duplicates == {"val in train": 4, "test in train": 7, "test in val": 4}
+    assert "4 of val in train" in caplog.text
+    held = data(None, **given, fractions=(0.6, 0.2, 0.2))
+    assert held.training_series is not None
+    assert len(held.training_series) == 19  # the end of the training table is the validation
+    assert held.splits["val"][0].targets[0].tolist() == [19, 1038]
+    swapped = tmp_path / "test.csv"
+    swapped.write_text("b,a\n" + "\n".join(f"{1000 + row},{row}" for row in range(8)))
+    assert data(None, **given).splits["test"][0].inputs[0].tolist() == [0, 1000]  # columns go by the names of the training table
+    swapped.write_text("b,c\n" + "\n".join(f"{1000 + row},{row}" for row in range(8)))
+    with pytest.raises(ValueError, match=r"test\.csv has no column 'a', but b, c; expected the columns the run was trained on"):
+        data(None, **given)
+    table(swapped, 5)
+    with pytest.raises(ValueError, match=r"the test split of .*test\.csv has 5 rows; expected at least 2 for the horizon and 4 for the window"):
+        data(None, **given)
+    for wrong, message in (
+        ({"path": train}, "the data has path and train and test; expected"),
+        ({"train": None}, "the data has test; expected"),
+        ({"lengths": [20, 2, 3]}, r"data\.lengths are \[20, 2, 3\] beside data\.train"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data(**{"path": None, **given, **wrong})
+
+
+def test_windows_that_are_in_two_splits_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a\n" + "\n".join(str(row % 4) for row in range(40)))  # comes back every four rows
+    assert data(path).duplicates == {"val in train": 9, "test in train": 9, "test in val": 9}
+    assert data(table(path)).duplicates == {}
 
 
 @pytest.mark.parametrize(

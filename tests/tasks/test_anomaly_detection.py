@@ -142,6 +142,17 @@ def test_a_table_that_is_watched(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_that_trains_and_one_that_is_watched(tmp_path: Path) -> None:
+    train, test = table(tmp_path / "train.csv", 30), table(tmp_path / "test.csv", 50)
+    data = WatchedSeries(train=train, test=test, window=8)
+    data.setup()
+    assert (data.num_training, len(data.splits["train"])) == (30, 22)  # type: ignore[arg-type]
+    whole = next(iter(data.test_dataloader()))
+    assert whole.inputs.shape == (1, 49, 1)
+    with pytest.raises(ValueError, match=r"data\.val or data\.path is given beside data\.train"):
+        WatchedSeries(train=train, val=test, test=test)
+
+
 def test_a_series_that_stands_still_in_training_can_be_watched(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("value\n" + "\n".join(["45"] * 60 + ["46"] * 60))
     data = WatchedSeries(path=tmp_path / "t.csv", train_fraction=0.4, window=8)
