@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 
 from seqlab.data.base import DataSpec, SequenceDataModule
 from seqlab.data.checks import check_splits
+from seqlab.data.pair_sides import PairSides
 from seqlab.frontends import Frontend
 from seqlab.heads import CRFHead, TiedHead
 from seqlab.model import SequenceModel
@@ -16,11 +18,16 @@ from seqlab.seq2seq import Decoder
 from seqlab.tasks import Task
 
 
-def build_data(config: Any) -> SequenceDataModule:
-    """The datamodule of the config, prepared and set up, so that its spec is known."""
+def build_data(config: Any, run: Path | None = None) -> SequenceDataModule:
+    """The datamodule of the config, prepared and set up, so that its spec is known.
+
+    run: a run directory from which texts and their translations take how they are cut, in place of learning it anew.
+    """
     data = instantiate(config.data)
     if not isinstance(data, SequenceDataModule):
         raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Choose one with data=NAME.")
+    if run is not None and isinstance(data, PairSides):
+        data.restore(run)
     data.prepare_data()
     data.setup("fit")
     check_splits(data)

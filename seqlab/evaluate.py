@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from seqlab import run_directory
 from seqlab.build import build_data
 from seqlab.callbacks.progress import Progress
+from seqlab.data.order import Share
 from seqlab.pictures.confusion import draw_confusion
 from seqlab.runs import changed, check_targets, load_run, read_config
 from seqlab.tasks import Task
@@ -42,11 +43,11 @@ def evaluate(
     loaded = load_run(directory, checkpoint, plugins)
     if picture is not None:
         check_picture(Path(picture).expanduser(), loaded.task, directory)
-    data = build_data(config)
+    data = build_data(config, directory)
     config.trainer.enable_progress_bar = progress
     callbacks = [Progress()] if progress else []
     trainer = instantiate(config.trainer)(callbacks=callbacks, logger=False, enable_checkpointing=False, default_root_dir=str(directory))
-    trainer.test(loaded.task, verbose=False, **batches(data, config.overfit)[1])
+    trainer.test(loaded.task, verbose=False, **batches(data, config.overfit, Share(trainer.global_rank, trainer.world_size))[1])
     if picture is not None and loaded.task.confused is not None:
         draw_confusion(Path(picture).expanduser(), loaded.task.confused.tolist(), loaded.task.labels)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}

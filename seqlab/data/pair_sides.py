@@ -21,7 +21,8 @@ log = logging.getLogger("seqlab")
 
 
 class PairSides(SequenceDataModule):
-    """A source and a target that is text; `source` and `target` are known after `setup` or `restore`.
+    """A source and a target that is text; `source` and `target` are known after `setup` or `restore`, and `setup` after
+    `restore` keeps them.
 
     unknown_targets: what a symbol of a target of val or test is that training does not show: "mark", read as unknown and
     named in the log, or "error". batch_tokens: training batches of at most so many steps of the longer side, padding

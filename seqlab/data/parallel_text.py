@@ -74,21 +74,25 @@ class ParallelText(PairSides):
         files = self.find_files()
         pairs = {split: read_pairs(names, self.encoding) for split, names in files.items()}
         self.texts = {split: [pair.target for pair in pairs[split]] for split in ("val", "test")}
-        self.source, self.target = (
-            Side.learn(list(texts), self.unit, self.num_merges, self.min_count)
-            for texts in (map(attrgetter(name), pairs["train"]) for name in ("source", "target"))
-        )
+        restored = self.source is not None
+        if not restored:
+            self.source, self.target = (
+                Side.learn(list(texts), self.unit, self.num_merges, self.min_count)
+                for texts in (map(attrgetter(name), pairs["train"]) for name in ("source", "target"))
+            )
+        source, target = self.sides
         for split, texts in self.texts.items():
             name = file_names(files[split])[-1]
             self.check_targets(split, texts, [f"{name}, line {pair.line}" for pair in pairs[split]])
         for split, rows in pairs.items():
-            examples = [Example(self.source.encode(pair.source), torch.cat([self.target.encode(pair.target), torch.tensor([END])])) for pair in rows]
+            examples = [Example(source.encode(pair.source), torch.cat([target.encode(pair.target), torch.tensor([END])])) for pair in rows]
             if split == "train":
                 kept = [e for e in examples if max(len(e.inputs), len(e.targets) - 1) <= self.max_length]
                 if len(kept) < len(examples):
                     log.warning(f"{len(examples) - len(kept)} of {len(examples)} training pairs are longer than data.max_length={self.max_length}: left out.")
                 examples = kept
-                self.source.longest = max((len(e.inputs) for e in kept), default=0)
+                if not restored:
+                    source.longest = max((len(e.inputs) for e in kept), default=0)
             self.splits[split] = ExampleSplit(examples)
 
     def find_files(self) -> dict[str, str | Sequence[str]]:

@@ -73,13 +73,15 @@ class QuestionAnswer(PairSides):
             return
         questions = self.read_splits()
         train = questions["train"]
-        self.source = Side.learn([text for row in train for text in (*row.context, row.question)], "words", min_count=self.min_count)
-        self.target = Side.learn([row.answer for row in train], "words")
-        self.source.longest = max((len(row.context) + 2 for row in train), default=0)
+        if self.source is None:
+            self.source = Side.learn([text for row in train for text in (*row.context, row.question)], "words", min_count=self.min_count)
+            self.target = Side.learn([row.answer for row in train], "words")
+            self.source.longest = max((len(row.context) + 2 for row in train), default=0)
+        target = self.sides[1]
         for split in ("val", "test"):
             self.check_targets(split, [row.answer for row in questions[split]], [row.place for row in questions[split]])
         for split, rows in questions.items():
-            self.splits[split] = ExampleSplit([Example(self.read(row), torch.cat([self.target.encode(row.answer), torch.tensor([END])])) for row in rows])
+            self.splits[split] = ExampleSplit([Example(self.read(row), torch.cat([target.encode(row.answer), torch.tensor([END])])) for row in rows])
 
     def read(self, row: Question) -> Tensor:
         """-> ids (S, L), 0 past the end of each sentence."""

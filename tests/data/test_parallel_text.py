@@ -67,6 +67,23 @@ def test_a_run_reads_new_text_and_writes_line_for_line(files: tuple[Path, Path],
     assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "zwei Katzen\n\n\n"
 
 
+def test_what_a_run_has_learned_is_kept_when_it_is_set_up_again(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = build(files)
+    for name, text in data.records().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    other = tmp_path / "other.tsv"
+    other.write_text("zz yy\tqq ww\n", encoding="utf-8")
+    pair = [str(file) for file in files]
+    again = ParallelText(str(other), pair, pair, num_merges=10)
+    again.restore(tmp_path)
+    monkeypatch.setattr("seqlab.data.pieces.learn_merges", None)  # learned once, by the run
+    again.setup()
+    assert again.spec == data.spec
+    assert again.records() == data.records()
+    assert torch.equal(again.splits["test"][0].inputs, data.splits["test"][0].inputs)
+    assert again.splits["train"][0].inputs.eq(3).any()
+
+
 def test_long_training_pairs_are_left_out_and_counted(files: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("WARNING", logger="seqlab"):
         data = build(files, unit="words", max_length=3)

@@ -50,6 +50,10 @@ def test_a_run_answers_new_questions_row_for_row(tmp_path: Path, caplog: pytest.
         (tmp_path / name).write_text(text, encoding="utf-8")
     fresh = QuestionAnswer("no", "no", "no")
     fresh.restore(tmp_path)
+    again = QuestionAnswer(write(tmp_path / "other.jsonl", ROWS[:1]), *[str(tmp_path / "rows.jsonl")] * 2)
+    again.restore(tmp_path)
+    again.setup()
+    assert again.records() == data.records()
     new = tmp_path / "new.jsonl"
     new.write_text(f"{json.dumps({'context': STORY * 2, 'question': 'Where is Mary?'})}\n\n", encoding="utf-8")
     with caplog.at_level("WARNING", logger="seqlab"):
