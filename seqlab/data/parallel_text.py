@@ -16,6 +16,7 @@ from seqlab.data.pair_sides import PairSides
 from seqlab.data.pairs import END, pad_pairs
 from seqlab.data.pieces import Pieces
 from seqlab.data.side import Side
+from seqlab.data.splits import warn_of_duplicates
 from seqlab.data.text_files import read_lines
 
 log = logging.getLogger("seqlab")
@@ -94,6 +95,7 @@ class ParallelText(PairSides):
                 if not restored:
                     source.longest = max((len(e.inputs) for e in kept), default=0)
             self.splits[split] = ExampleSplit(examples)
+        self.duplicates = warn_of_duplicates({split: [pair[:2] for pair in rows] for split, rows in pairs.items()})
 
     def find_files(self) -> dict[str, str | Sequence[str]]:
         """{split: its file or files}."""

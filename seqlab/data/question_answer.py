@@ -15,6 +15,7 @@ from seqlab.data.pair_sides import PairSides
 from seqlab.data.pairs import END, pad_pairs
 from seqlab.data.sentences import split_sentences
 from seqlab.data.side import Side
+from seqlab.data.splits import warn_of_duplicates
 from seqlab.data.text_files import read_lines
 
 
@@ -82,6 +83,7 @@ class QuestionAnswer(PairSides):
             self.check_targets(split, [row.answer for row in questions[split]], [row.place for row in questions[split]])
         for split, rows in questions.items():
             self.splits[split] = ExampleSplit([Example(self.read(row), torch.cat([target.encode(row.answer), torch.tensor([END])])) for row in rows])
+        self.duplicates = warn_of_duplicates({split: [(row.context, row.question, row.answer) for row in rows] for split, rows in questions.items()})
 
     def read(self, row: Question) -> Tensor:
         """-> ids (S, L), 0 past the end of each sentence."""

@@ -91,6 +91,15 @@ def test_long_training_pairs_are_left_out_and_counted(files: tuple[Path, Path], 
     assert "2 of 3 training pairs are longer than data.max_length=3" in caplog.text
 
 
+def test_pairs_that_are_in_two_splits_are_counted(files: tuple[Path, Path], tmp_path: Path) -> None:
+    assert build(files).duplicates == {"val in train": 3, "test in train": 3, "test in val": 3}
+    (tmp_path / "other.tsv").write_text("two dogs\tzwei Katzen\n")
+    pair = [str(file) for file in files]
+    data = ParallelText(pair, str(tmp_path / "other.tsv"), str(tmp_path / "other.tsv"), num_merges=10)
+    data.setup()
+    assert data.duplicates == {"test in val": 1}  # another translation is another pair
+
+
 def test_long_sources_are_answered_and_said(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = build(files, unit="words")
     new = tmp_path / "new.txt"

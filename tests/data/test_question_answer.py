@@ -42,6 +42,7 @@ def test_a_batch_holds_question_story_and_question(tmp_path: Path) -> None:
     assert [data.read_out(row) for row in batch.targets.tolist()] == ["out", "the milk"]
     assert data.references("test") is None  # BLEU of single words says nothing
     assert len(list(build(tmp_path, batch_tokens=5).train_dataloader())) == 2
+    assert data.duplicates == {"val in train": 2, "test in train": 2, "test in val": 2}
 
 
 def test_a_run_answers_new_questions_row_for_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
