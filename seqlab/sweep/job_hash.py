@@ -1,7 +1,8 @@
 """The name of a job: a hash of what decides its result, so that the same job is found again and a changed one is another.
 
 It covers the resolved config and the source of the code that a user edits between two sweeps: cells and wrappers with
-their base classes, plugin files, and every module outside seqlab, torch and lightning that the config names.
+their base classes, plugin files, every module outside seqlab, torch and lightning that the config names, and what of the
+user's own code these import.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from seqlab.sweep.own_code import LIBRARIES, with_imports
 
 # what only shows, records or says where things lie; `seqlab report` leaves these out as well
 WITHOUT_EFFECT = (
@@ -23,7 +27,7 @@ WITHOUT_EFFECT = (
 )
 LENGTH = 12  # hexadecimal digits: a million jobs in a sweep meet with a chance of 0.2 %
 OF_THE_RUN = re.compile(r"\$\{(hydra|now):[^{}]*\}")  # where a run lies and when it began
-BUILTIN_ROOTS = {"builtins", "abc", "typing", "torch", "lightning", "hydra", "omegaconf"}
+BUILTIN_ROOTS = LIBRARIES - {"seqlab"}
 
 
 def resolve_job_name(*, _root_: Any) -> str:
@@ -45,7 +49,7 @@ def job_hash(config: Any) -> str:
     try:
         plain = OmegaConf.to_container(OmegaConf.create(plain), resolve=True)
         files = list(map(str, plain.get("plugins") or []))
-        plain["plugins"] = [_digest(Path(file).expanduser()) for file in files]
+        plain["plugins"] = []  # by what is in them, below: not by where they lie
         sources = source_digests(plain, files)
     except Exception as error:
         sources = {"error": f"{type(error).__name__}: {error}"}
@@ -57,17 +61,18 @@ def source_digests(config: Any, plugins: list[str]) -> dict[str, str]:
     """{what the config names: digest of its source}, for cells and for code that is neither seqlab's nor a library's."""
     from seqlab.registry import load_plugin_file, resolve_cell
 
-    for file in plugins:
-        load_plugin_file(file)
+    loaded = [load_plugin_file(file) for file in plugins]
     found = {}
     for kind, name in sorted(set(_named(config))):
         if kind == "cell":
-            files = _class_files(resolve_cell(name))
+            modules = _class_modules(resolve_cell(name))
         else:
             thing = _module_of(name)
             made = getattr(thing, name.rpartition(".")[2], None)
-            files = _class_files(made) if isinstance(made, type) else [str(thing.__file__)]
-        found[f"{kind} {name}"] = " ".join(_digest(Path(file)) for file in files)
+            modules = _class_modules(made) if isinstance(made, type) else [thing]
+        found[f"{kind} {name}"] = _digests(with_imports(modules))
+    for place, module in enumerate(loaded):  # last, so that a changed cell is named before its file; not by where they lie
+        found[f"plugin file {place}"] = _digests(with_imports([module]))
     return found
 
 
@@ -101,15 +106,15 @@ def _module_of(target: str) -> Any:
                 raise
 
 
-def _class_files(cls: type) -> list[str]:
-    """The files that define a class and its base classes, those of libraries left out."""
-    modules = dict.fromkeys(base.__module__ for base in cls.__mro__ if base.__module__.partition(".")[0] not in BUILTIN_ROOTS)
-    files = (getattr(sys.modules.get(module), "__file__", None) for module in modules)
-    return [file for file in files if file]
+def _class_modules(cls: type) -> list[ModuleType]:
+    """The modules that define a class and its base classes, those of libraries left out."""
+    names = dict.fromkeys(base.__module__ for base in cls.__mro__ if base.__module__.partition(".")[0] not in BUILTIN_ROOTS)
+    return [sys.modules[name] for name in names if name in sys.modules]
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _digests(files: list[str]) -> str:
+    """Of what is in the files, whatever their names are."""
+    return " ".join(sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files))
 
 
 def _remove(node: Any, path: list[str]) -> None:

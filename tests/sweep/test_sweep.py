@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from seqlab import registry
 from seqlab.cli import main
 from seqlab.sweep import command, ledger
 from seqlab.sweep.job_hash import job_hash, source_digests
+from seqlab.sweep.own_code import with_imports
 from tests.sweep.conftest import Sweep
 from tests.train.conftest import small_config
 
@@ -101,6 +104,38 @@ def test_what_changes_no_result_is_the_same_job_and_an_edited_cell_another(tmp_p
     monkeypatch.setattr(registry, "_plugin_files", {})
     monkeypatch.setattr(registry, "_registered", {})
     assert job_hash(small_config(*words)) not in found | {first}
+
+
+@pytest.mark.parametrize("line", ["from shares import SHARE", "import shares", "def late():\n    from shares import SHARE"])
+def test_an_edited_module_that_a_plugin_imports_is_another_job(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("_plugin_files", "_registered"):
+        monkeypatch.setattr(registry, name, {})
+    (tmp_path / "mine.py").write_text(f"{line}\n{PLUGIN}")
+    (tmp_path / "shares.py").write_text("import deeper\nSHARE = 0.5\n")
+    (tmp_path / "deeper.py").write_text("import shares\n")  # in a circle
+    hashes = set()
+    for text in ("", "DEPTH = 1\n", "DEPTH = 2\n"):
+        (tmp_path / "deeper.py").write_text(f"import shares\n{text}")
+        hashes.add(job_hash(small_config(f"plugins=[{tmp_path / 'mine.py'}]", "cell=plugin", "cell.name=half")))
+        for name in ("shares", "deeper"):
+            sys.modules.pop(name, None)
+    assert len(hashes) == 3
+
+
+def test_a_package_of_a_cell_counts_and_installed_libraries_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for name, text in {
+        "__init__": "",
+        "cells": "import numpy, os, torch\nfrom . import gates\n",
+        "gates": "from .depth import low\n",
+        "depth": "low = 1\n",
+    }.items():
+        (tmp_path / "mine" / f"{name}.py").write_text(text)
+    module = importlib.import_module("mine.cells")
+    assert {Path(file).stem for file in with_imports([module])} == {"__init__", "cells", "gates", "depth"}
+    assert [Path(file).name for file in with_imports([sys.modules["seqlab.cells.lstm"]])] == ["lstm.py"]
 
 
 def test_an_edited_wrapper_or_base_class_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
