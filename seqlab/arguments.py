@@ -7,7 +7,13 @@ from typing import Any
 
 from seqlab.registry import unknown
 
-_KINDS = {int: "a whole number", float: "a number"}  # others are yes or no
+
+def numbers(text: str) -> list[float]:
+    """[X,…] or X,… -> the numbers. Raises ValueError for anything else."""
+    return [float(number) for number in text.strip("[]").split(",")]
+
+
+_KINDS = {int: "a whole number", float: "a number", numbers: "numbers, with commas between them"}  # others are yes or no
 
 
 def parse(command: str, arguments: Sequence[str], readers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

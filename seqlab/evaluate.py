@@ -14,6 +14,7 @@ from seqlab import run_directory
 from seqlab.build import build_data
 from seqlab.callbacks.progress import Progress
 from seqlab.data.order import Share
+from seqlab.evaluate_cache import check_language_model, choose, make_cache
 from seqlab.pictures.confusion import draw_confusion
 from seqlab.runs import changed, check_targets, load_run, read_config
 from seqlab.tasks import Task
@@ -27,14 +28,22 @@ def evaluate(
     changes: Sequence[str] = (),
     picture: str | Path | None = None,
     progress: bool = False,
+    cache: int | None = None,
+    cache_theta: Sequence[float] | None = None,
+    cache_lambda: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """{"test/…": value} of a run. checkpoint: "best", "last", or None for the one that training tested.
 
     changes: "data.KEY=VALUE" and "trainer.KEY=VALUE" that take the place of what the run's config says. picture: where the
-    confusion matrix of a classifier is drawn, over what is there; None: nowhere. Raises ValueError as `load_run` does, for a
-    key that the config has not, and for a picture where there is none to draw or no folder for it.
+    confusion matrix of a classifier is drawn, over what is there; None: nowhere.
+    cache: steps that a cache beside a language model holds (see seqlab.metrics.neural_cache.NeuralCache), None for no cache.
+    Its values are the best of cache_theta × cache_lambda on the validation split alone; the figures with it are
+    "test/cache_…", those without it stay. Each stream has a cache of its own: changes=["data.eval_batch_size=1"] is as published.
+    Raises ValueError as `load_run` does, for a key that the config has not, for a picture where there is none to draw or no
+    folder for it, for a cache where there is no language model, and for values of the cache out of range.
     """
     quiet_libraries()
+    tried = make_cache(cache, cache_theta, cache_lambda)
     directory = Path(run).expanduser()
     config = read_config(directory)
     check_targets(config, ("data", "trainer"), directory / run_directory.CONFIG)
@@ -43,14 +52,18 @@ def evaluate(
     loaded = load_run(directory, checkpoint, plugins)
     if picture is not None:
         check_picture(Path(picture).expanduser(), loaded.task, directory)
+    if tried is not None:
+        check_language_model(loaded.task, tried, directory)
     data = build_data(config, directory)
     config.trainer.enable_progress_bar = progress
     callbacks = [Progress()] if progress else []
     trainer = instantiate(config.trainer)(callbacks=callbacks, logger=False, enable_checkpointing=False, default_root_dir=str(directory))
-    trainer.test(loaded.task, verbose=False, **batches(data, config.overfit, Share(trainer.global_rank, trainer.world_size))[1])
+    test_batches = batches(data, config.overfit, Share(trainer.global_rank, trainer.world_size))[1]
+    chosen = {} if tried is None else choose(tried, loaded.task, trainer, test_batches)
+    trainer.test(loaded.task, verbose=False, **test_batches)
     if picture is not None and loaded.task.confused is not None:
         draw_confusion(Path(picture).expanduser(), loaded.task.confused.tolist(), loaded.task.labels)
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {**chosen, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
 
 
 def check_picture(picture: Path, task: Task, run: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqlab.arguments import files, parse
+from seqlab.arguments import files, numbers, parse
 
 HELP = """usage: seqlab evaluate run=DIR [KEY=VALUE ...] [--json]
 
@@ -16,10 +16,19 @@ Repeat the test figures of a run from its checkpoint; no code in the checkpoint 
   plugins=[FILE,...]  plugin files that the run was trained with and that you trust
   --json              print the figures as JSON; null is what is no finite number
 
+Of a language model, with and without a cache of the words just read (Grave et al., 2017):
+
+  cache=N             steps that the cache holds, e.g. 500
+  cache_theta=X,...   how sharply it prefers steps like the present one: values to choose from on validation
+  cache_lambda=X,...  its share of the probability: values to choose from on validation
+  data.eval_batch_size=1  one stream and one cache, as published; else each stream has a cache of its own
+
 seqlab evaluate run=DIR checkpoint=last
+seqlab evaluate run=DIR cache=500 data.eval_batch_size=1
 """
 
-READERS = {"run": str, "checkpoint": str, "picture": str, "plugins": files}
+CACHE = {"cache": int, "cache_theta": numbers, "cache_lambda": numbers}
+READERS = {"run": str, "checkpoint": str, "picture": str, "plugins": files, **CACHE}
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +48,10 @@ def main(argv: list[str]) -> int:
         print(strict_json(metrics))
         return 0
     console.print(metrics_table(metrics))
-    if not changes and "checkpoint" not in options:
+    if "cache" in options:
+        values = ", ".join(f"{name.removeprefix('cache_')} {metrics[name]:g}" for name in ("cache_window", "cache_theta", "cache_lambda"))
+        console.print(f"cache: {values}, the best on validation of those tried.", highlight=False, markup=False, soft_wrap=True)
+    elif not changes and "checkpoint" not in options:
         console.print(compare(options["run"], metrics), highlight=False, markup=False, soft_wrap=True)
     if "picture" in options:
         console.print(f"picture: {options['picture']}", highlight=False, markup=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from seqlab.data.checks import check_axes, check_labels
 from seqlab.executors import lengths_to_mask
 from seqlab.heads import CRFHead, HeadWithLoss
 from seqlab.layers import Bidirectional
+from seqlab.metrics.neural_cache import NeuralCache
 from seqlab.search import Sampling, sample
 from seqlab.tasks.base import Outcome, Task
 
@@ -45,6 +46,7 @@ class LanguageModelling(Task):
         self.carried: dict[bool, State] = {}  # {training: state after the last batch}
         self.ended: dict[bool, Tensor] = {}  # {training: (B,) True where a row of the last batch ended early}
         self.final: State = {}  # state after the last call of `outcome`
+        self.cache: NeuralCache | None = None  # reads along in an evaluation with a cache, and in nothing else
 
     def make_metrics(self) -> MetricCollection:
         return MetricCollection({})
@@ -53,20 +55,32 @@ class LanguageModelling(Task):
         bits = {"bits_per_character": loss / math.log(2)} if self.unit == "characters" else {}
         return {"perplexity": loss.exp(), **bits}
 
+    def closing_metrics(self, split: str) -> dict[str, Tensor]:
+        """With a cache: the loss and what derives from it once more, at the best of the values that the cache tries."""
+        if self.cache is None:
+            return {}
+        loss = torch.tensor(self.cache.best().loss)
+        return {f"cache_{name}": value for name, value in {"loss": loss, **self.derived_metrics(loss)}.items()}
+
     def outcome(self, batch: Batch) -> Outcome:
         """The Outcome's predictions are scores (N, V), empty with a head that has its own loss; its targets (N,). Carries no state on: the steps do."""
         check_axes("targets", batch.targets, "batch, time", "Choose a data set of text, or another task.")
-        y, _, self.final = self.model.encode(batch.inputs, None, self.start_state(batch))
-        targets = batch.targets
+        h, _, self.final = self.model.encode(batch.inputs, None, self.start_state(batch))
+        y, targets = h, batch.targets
         if batch.lengths is not None:  # the head reads valid steps alone: with a large vocabulary it costs more than all below it
             mask = lengths_to_mask(batch.lengths, y.shape[1])
             y, targets = y[mask][None], targets[mask][None]
         if isinstance(self.model.head, HeadWithLoss):
             losses = self.model.head.losses(y, targets)
+            if self.cache is not None:
+                self.cache.read(h, batch.targets, losses, batch.lengths, batch.reset)
             return Outcome(losses.mean(), len(losses), y.new_empty(0), targets.flatten())
         scores, targets = self.model.head(y).flatten(0, 1), targets.flatten()
         if targets.device.type == "cpu":  # elsewhere looking would wait for the device
             check_labels(targets, scores.shape[-1], "the batch")
+        if self.cache is not None:
+            losses = torch.nn.functional.cross_entropy(scores, targets, reduction="none")
+            self.cache.read(h, batch.targets, losses, batch.lengths, batch.reset)
         return Outcome(torch.nn.functional.cross_entropy(scores, targets), len(targets), scores.detach(), targets)
 
     def start_state(self, batch: Batch) -> State | None:
