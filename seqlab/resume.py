@@ -92,6 +92,9 @@ def resumed_config(directory: Path, composed: DictConfig, overrides: Sequence[st
         for override in changed:
             key = override.partition("=")[0].lstrip("+~")
             OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
+        for callback in config.callbacks.values():
+            if isinstance(callback, DictConfig) and "directory" in callback:
+                callback.directory = str(directory)  # where the run lies now: it may have been moved, and may be a stranger's
     return config
 
 

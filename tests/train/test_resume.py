@@ -15,7 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from seqlab import fingerprint as fingerprints
 from seqlab import stopping
@@ -222,6 +222,16 @@ def test_a_finished_run_may_be_made_longer_and_keeps_its_first_config(run: Calla
     assert "max_epochs: 1" in (short.directory / "config.first.yaml").read_text()
     assert "max_epochs: 3" in (short.directory / "config.yaml").read_text()
     assert "trainer.max_epochs=3" in (short.directory / "overrides.yaml").read_text()
+
+
+def test_pictures_go_where_the_run_lies_now(run: Callable[..., Run], tmp_path: Path) -> None:
+    done = finished(run)
+    config = OmegaConf.load(done.directory / "config.yaml")
+    OmegaConf.update(
+        config, "callbacks.gradient", {"_target_": "seqlab.callbacks.gradient.GradientRecord", "directory": str(tmp_path / "elsewhere")}, force_add=True
+    )
+    OmegaConf.save(config, done.directory / "config.yaml")
+    assert resumed_config(done.directory, small_config(), []).callbacks.gradient.directory == str(done.directory)
 
 
 def test_rows_beyond_the_checkpoint_are_taken_out(tmp_path: Path) -> None:
