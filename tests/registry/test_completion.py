@@ -40,7 +40,7 @@ from tests.registry.installed import CELL, write_package
         ("seqlab completion z", ["zsh "]),
         ("seqlab generate ru", ["run="]),
         ("seqlab generate pr", ["prompt="]),
-        ("seqlab evaluate ", ["run=", "checkpoint=", "picture=", "plugins="]),
+        ("seqlab evaluate ", ["run=", "checkpoint=", "picture=", "plugins=", "cache=", "cache_theta=", "cache_lambda="]),
         ("seqlab evaluate run=DIR --", ["--help ", "--json "]),
         ("seqlab predict run=DIR o", ["output=", "overwrite="]),
         ("seqlab predict run=DIR t", ["temperature=", "top_k=", "top_p="]),
