@@ -85,6 +85,19 @@ def test_tail_of_exponential_errors_is_their_own_probability() -> None:
     assert (late > -math.log(TAIL)).double().mean().item() == pytest.approx(TAIL, rel=0.15)
 
 
+def test_a_spike_that_comes_again_is_no_rarer_than_counted() -> None:
+    """Noise with a spike every 100 rows: the first is told by the tail, the later ones by how many there were."""
+    torch.manual_seed(0)
+    errors = torch.rand(1000, dtype=torch.float64)
+    errors[100::100] = 10.0
+    scores = tail_scores(errors)
+    assert scores[100] > 20
+    counted = [-math.log((rows // 100) / (rows + 1)) for rows in range(200, 1000, 100)]
+    assert scores[200::100].tolist() == pytest.approx(counted, abs=0.11)  # the last fit was up to 19 rows ago
+    errors[900] = 11.0
+    assert tail_scores(errors)[900] > scores[900]
+
+
 def test_series_without_errors_have_no_anomaly() -> None:
     scores = tail_scores(torch.zeros(100))
     assert torch.isfinite(scores).all()
