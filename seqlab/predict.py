@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,13 @@ def answer_rows(
     """`Task.answer` of each row in the order of the rows, None where a row is None."""
     present = sorted((index for index, row in enumerate(rows) if row is not None), key=lambda index: len(row_at(rows, index).inputs))
     answers: list[dict[str, Any] | None] = [None] * len(rows)
+    dtype = next(task.model.parameters()).dtype
     batches = [present[start : start + batch_size] for start in range(0, len(present), batch_size)]
     for batch in track(batches, "answering", console=console, disable=not progress, transient=True):
-        for index, answer in zip(batch, task.answer(data.collate([row_at(rows, index) for index in batch])), strict=True):
+        asked = data.collate([row_at(rows, index) for index in batch])
+        if asked.inputs.is_floating_point():
+            asked = replace(asked, inputs=asked.inputs.to(dtype))
+        for index, answer in zip(batch, task.answer(asked), strict=True):
             answers[index] = answer
     return answers
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
@@ -146,7 +146,12 @@ class SeededBatches(BatchSampler):
 
 
 class SequenceDataModule(L.LightningDataModule, ABC):
-    """Base of the data sets. Subclasses fill `splits` in `setup` and give `spec`; loaders are written here once."""
+    """Base of the data sets. Subclasses fill `splits` in `setup` and give `spec`; loaders are written here once.
+
+    next_steps: whether the bits that are targets are the inputs one step later, which a model must not have read.
+    """
+
+    next_steps: ClassVar[bool] = False
 
     def __init__(self, batch_size: int, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()

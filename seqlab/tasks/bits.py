@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from seqlab.data.base import Batch
+from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.executors import lengths_to_mask
+from seqlab.layers import Bidirectional
 from seqlab.registry import unknown
 from seqlab.tasks.base import Outcome, Task
 
@@ -82,6 +83,14 @@ class BitLabelling(Task):
         self.loss = loss
         self.reduction = reduction
 
+    def prepare(self, data: SequenceDataModule) -> None:
+        if data.next_steps and any(isinstance(module, Bidirectional) for module in self.model.encoder.modules()):
+            raise ValueError("the encoder is bidirectional, so it has read the steps whose labels it should foretell. Choose encoder.bidirectional=false.")
+        if data.next_steps and self.model.frontend.mixes_steps:
+            name = type(self.model.frontend).__name__
+            raise ValueError(f"the front end {name} looks ahead, so it has read the steps whose labels are to be foretold. Choose frontend=features.")
+        super().prepare(data)
+
     def make_metrics(self) -> MetricCollection:
         return MetricCollection({"exact_match": ExactMatch(), "bit_accuracy": BitAccuracy(), "bit_f1": BitF1()}, compute_groups=False)
 
@@ -101,3 +110,10 @@ class BitLabelling(Task):
         rows = len(targets)
         loss = losses.sum() / (rows if self.reduction == "sum" else count)
         return Outcome(loss, rows if self.reduction == "sum" else count, (scores.detach() > 0).to(targets.dtype), targets)
+
+    def answer(self, batch: Batch) -> list[dict[str, Any]]:
+        """{"probabilities": those of the labels at each valid step, (T, N) as lists} of each row."""
+        with torch.no_grad():
+            scores, _ = self.model(batch.inputs, batch.lengths)
+        sizes = [scores.shape[1]] * len(scores) if batch.lengths is None else batch.lengths.tolist()
+        return [{"probabilities": row[:size]} for row, size in zip(torch.sigmoid(scores).tolist(), sizes, strict=True)]

@@ -19,6 +19,7 @@ from seqlab.data.time_series import Scale, TimeSeries
 from seqlab.predict import continue_text, predict
 from seqlab.runs import load_run, read_config
 from seqlab.train import train
+from tests.data.test_piano_roll import write_rolls
 from tests.text_runs import SMALL, TEXT
 
 QUICK = ["trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "trainer.max_epochs=1", "cell.hidden_size=6", "executor=loop"]
@@ -151,6 +152,26 @@ def test_a_series_is_watched_row_by_row(tmp_path: Path) -> None:
     write_series(tmp_path / "one.csv", 1)
     predict(directory, tmp_path / "one.csv", tmp_path / "one.out")
     assert (tmp_path / "one.out").read_text().endswith(",0.0000,0\n")
+
+
+def test_what_sounds_next_is_said_after_each_row(tmp_path: Path) -> None:
+    folder = write_rolls(tmp_path / "rolls")
+    directory = run(tmp_path / "run", "experiment=piano_roll", f"data.path={folder}", "trainer.precision=64")
+    predict(directory, folder, tmp_path / "out.csv")
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", "row", "C", "E", "G"]
+    assert len(rows) == sum(3 + index for index in range(10))
+    assert all(0 < float(row[name]) < 1 for row in rows for name in "CEG")
+    shortest = "a0_0.csv"
+    predict(directory, folder / shortest, tmp_path / "one.csv")
+    assert (tmp_path / "one.csv").read_text().split("\n")[1:4] == [",".join(row.values()) for row in rows if row["file"] == shortest]  # alone as among others
+    for change, message in (
+        ("encoder.bidirectional=true", "the encoder is bidirectional"),
+        ("frontend=convolutions", "the front end ConvolvedFeatures looks ahead"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(tmp_path / "no", "experiment=piano_roll", f"data.path={folder}", change)
 
 
 def test_a_language_model_continues_each_line(tmp_path: Path) -> None:
