@@ -17,6 +17,7 @@ from lightning.fabric.plugins import CheckpointIO
 from torch import nn
 
 from seqlab import __version__
+from seqlab.ranks.sharded import put_weights
 from seqlab.run_directory import replace
 
 log = logging.getLogger("seqlab")
@@ -195,7 +196,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Put a checkpoint's weights into the model. Raises ValueError as `read_checkpoint` and `check_fits` do."""
     content = read_checkpoint(path)
     check_fits(content, model, path)
-    model.load_state_dict(content["state_dict"])
+    put_weights(model, content["state_dict"])
 
 
 def check_fits(content: dict[str, Any], model: nn.Module, path: Path) -> None:

@@ -16,6 +16,7 @@ from seqlab.callbacks.progress import Progress
 from seqlab.data.order import Share
 from seqlab.evaluate_cache import check_language_model, choose, make_cache
 from seqlab.pictures.confusion import draw_confusion
+from seqlab.ranks.place import of_one_process
 from seqlab.runs import changed, check_targets, load_run, read_config
 from seqlab.tasks import Task
 from seqlab.train import batches, check_device, quiet_libraries
@@ -48,7 +49,8 @@ def evaluate(
     config = read_config(directory)
     check_targets(config, ("data", "trainer"), directory / run_directory.CONFIG)
     config = changed(config, changes)
-    check_device(config.trainer.accelerator)
+    config.trainer = of_one_process(config.trainer)
+    check_device(config.trainer)
     loaded = load_run(directory, checkpoint, plugins)
     if picture is not None:
         check_picture(Path(picture).expanduser(), loaded.task, directory)

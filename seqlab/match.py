@@ -35,6 +35,7 @@ def match_parameters(config: DictConfig, spec: DataSpec) -> bool:
     size = solve(config, spec, budget)
     config.match = {**asked, "parameters": budget}
     config.cell.hidden_size = size
+    config.encoder.cell.hidden_size = size  # the same, except in a config that was resolved for another process
     found = count(config, spec, config.cell)
     log.info(f"match=params: {config.cell.name} gets hidden_size={size}, for {found:,} parameters; the budget is {budget:,} ({found / budget - 1:+.2%})")
     return True
@@ -64,7 +65,7 @@ def solve(config: DictConfig, spec: DataSpec, budget: int) -> int:
 def count(config: DictConfig, spec: DataSpec, cell: Any) -> int:
     """The parameters of the model with another cell in it. No memory is taken for them."""
     trial: Any = OmegaConf.create(OmegaConf.to_container(config, resolve=False))  # pyright: ignore[reportArgumentType]
-    trial.cell = cell
+    trial.cell = trial.encoder.cell = cell
     with torch.device("meta"):
         model = build_model(trial, spec)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -10,6 +10,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from seqlab.callbacks.interrupt import Interrupted
 from seqlab.checkpoint import free_space
 from seqlab.command_errors import say
@@ -28,6 +30,8 @@ def stopped(interruption: Interrupted, step: int, directory: Path) -> BaseExcept
     number = interruption.signal_number
     if number == signal.SIGINT:
         return KeyboardInterrupt(f"interrupted at step {step}; what was trained is in {directory}. Go on with `seqlab train resume={directory}`.")
+    if rank_zero_only.rank:  # of several ranks the first speaks
+        return SystemExit(128 + number)
     name = signal.Signals(number).name
     say("seqlab train", f"{name} at step {step}; what was trained is in {directory}. Go on with `seqlab train resume={directory}`.")
     if number == signal.SIGUSR1 and (job := slurm_job()):

@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from seqlab.loggers import Wandb
 from seqlab.match import match_parameters
 from seqlab.metrics_file import MetricsFile
 from seqlab.pictures.confusion import draw_confusion
+from seqlab.ranks.group import ALONE, Group, joined
 from seqlab.resume import Start, reclaim, sole_user, start_of
 from seqlab.show import console, metrics_table
 from seqlab.stopping import explained, stopped
@@ -51,20 +53,27 @@ def train(config: DictConfig, directory: Path, overrides: list[str], resuming: b
     """
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     check_values(config)
-    check_device(config.trainer.accelerator)
+    check_device(config.trainer)
     text = OmegaConf.to_yaml(OmegaConf.create(resolved))
-    before = None if resuming else run_directory.claim(directory, text, OmegaConf.to_yaml(overrides))
-    with sole_user(directory):
-        if resuming:
-            reclaim(directory, text, overrides)
-        return train_in(config, resolved, directory, start_of(config, directory, resuming), before)
+    with joined(config.trainer) as ranks, ExitStack() as held:
+        ranks.agree({**resolved, "versions": run_directory.versions()})
+        directory, resuming = ranks.from_first((directory, resuming))  # of ranks that torchrun started, each has its own time of day
+        before = None
+        with ranks.first_goes_first():
+            if ranks.is_first and not resuming:
+                before = run_directory.claim(directory, text, OmegaConf.to_yaml(overrides))
+            held.enter_context(sole_user(directory))
+            if ranks.is_first and resuming:
+                reclaim(directory, text, overrides)
+        return train_in(config, resolved, directory, start_of(config, directory, resuming), before, ranks)
 
 
-def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start, before: frozenset[str] | None) -> float | None:
-    """`train` in a directory that is this run's. before: what `run_directory.claim` returned of it, when it is a new one."""
+def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start, before: frozenset[str] | None, ranks: Group = ALONE) -> float | None:
+    """`train` in a directory that is this run's. before: what `run_directory.claim` returned of it, when it is a new one. Of several
+    ranks the first writes the records, and returns the metric."""
     started, commits = time.perf_counter(), run_directory.commits()  # now: the files may be others when the run ends
     try:
-        data, task, trainer = build(config, resolved, directory, start)
+        data, task, trainer = build(config, resolved, directory, start, ranks)
     except BaseException:
         if before is not None:
             run_directory.release(directory, before)
@@ -73,7 +82,7 @@ def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, star
     stop = next(c for c in trainer.callbacks if isinstance(c, StopOnInterrupt))  # pyright: ignore[reportAttributeAccessIssue]
     try:
         with stop.listening():
-            tested = fit_and_test(config, data, task, trainer, start)
+            tested = fit_and_test(config, data, task, trainer, start, ranks)
         status = "finished"
     except Interrupted as interruption:
         status = "interrupted"
@@ -86,35 +95,40 @@ def train_in(config: DictConfig, resolved: dict[str, Any], directory: Path, star
             raise
         raise better from error
     finally:
-        run = {"status": status, "seconds": start.seconds + time.perf_counter() - started, "resumed_at_step": start.step, **commits}
+        run = {"status": status, "seconds": start.seconds + time.perf_counter() - started, "resumed_at_step": start.step, "processes": ranks.size, **commits}
         try:
-            metrics = write_records(config, directory, task, trainer, run, tested)
+            metrics = write_records(config, directory, task, trainer, run, tested) if ranks.is_first else {}
         except OSError as error:
             if status == "finished":
                 raise
             log.error("the records of the run cannot be written: %s", error)  # what stopped the run is said, not this
             metrics = {}
-    for line in task.closing_lines(data) if tested else []:
+    lines = task.closing_lines(data) if tested else []  # of all ranks: where weights are divided, all take part
+    if not ranks.is_first:
+        return None
+    for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(metrics_table(metrics))
     console.print(f"run directory: {directory}", highlight=False, markup=False, soft_wrap=True)
     return metrics.get(config.monitor)
 
 
-def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start) -> tuple[SequenceDataModule, Task, L.Trainer]:
+def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: Start, ranks: Group = ALONE) -> tuple[SequenceDataModule, Task, L.Trainer]:
     """All that a run needs, so that what is wrong with a config is found before anything is trained."""
     L.seed_everything(config.seed, verbose=False)
-    data = build_data(config)
-    data.start = start.place
-    for loader in (data.train_dataloader, data.val_dataloader):
-        loader()  # refuses an empty split
-    for name, text in data.records().items():
-        run_directory.write(directory / name, text)
-    if match_parameters(config, data.spec):
-        resolved.update(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
-        run_directory.write(directory / run_directory.CONFIG, OmegaConf.to_yaml(OmegaConf.create(resolved)))
-    task = build_task(config, data.spec)
-    keep_or_compare(directory, fingerprint(resolved, data), f"data set {type(data).__name__}")
+    with ranks.first_goes_first():  # what it downloads, the others find; what it refuses, they need not look at
+        data = build_data(config)
+        data.start = start.place
+        for loader in (data.train_dataloader, data.val_dataloader):
+            loader()  # refuses an empty split
+        if match_parameters(config, data.spec):
+            resolved.update(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+            if ranks.is_first:
+                run_directory.write(directory / run_directory.CONFIG, OmegaConf.to_yaml(OmegaConf.create(resolved)))
+        for name, text in data.records().items() if ranks.is_first else ():
+            run_directory.write(directory / name, text)
+        task = build_task(config, data.spec)
+        keep_or_compare(directory, fingerprint(resolved, data), f"data set {type(data).__name__}")
     if config.init_from is not None and config.ckpt_path is not None:
         raise ValueError(f"init_from is {config.init_from} and ckpt_path {config.ckpt_path}; expected one of them: a checkpoint has all weights already.")
     if start.checkpoint is not None:
@@ -126,7 +140,7 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: 
     return data, task, build_trainer(config, resolved, directory, start)
 
 
-def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, trainer: L.Trainer, start: Start) -> dict[str, float]:
+def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, trainer: L.Trainer, start: Start, ranks: Group = ALONE) -> dict[str, float]:
     """Train, then test the best checkpoint or, with test_best=false or without any validation, the last weights."""
     fit_batches, test_batches = batches(data, config.overfit, Share(trainer.global_rank, trainer.world_size))
     trainer.fit(task, ckpt_path=start.checkpoint, weights_only=True, **fit_batches)
@@ -134,6 +148,7 @@ def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, train
         if start.mark is None:  # a run that is resumed may lack its test alone
             log.warning("nothing was trained: the checkpoint is at the end of its training already. Raise trainer.max_epochs or trainer.max_steps.")
         load_weights(task, start.checkpoint)  # those that are tested, where weights are averaged
+    ranks.wait()  # for the first, which may still be writing the best
     if best := best_path(config, trainer):
         load_weights(task, Path(best))  # with ckpt_path= Lightning (2.6.6) would test the weights before averaging
     trainer.test(task, verbose=False, **test_batches)
@@ -215,12 +230,17 @@ def check_values(config: DictConfig) -> None:
         raise ValueError(f"tags is {tags!r}; expected a list of words. Write tags=[one,two], for a single one tags=[one].")
 
 
-def check_device(accelerator: str) -> None:
-    """Raise ValueError when a GPU is asked for and there is none."""
+def check_device(trainer: DictConfig) -> None:
+    """Raise ValueError when a GPU is asked for and there is none, or when more of them are asked for than there are."""
+    accelerator, devices = trainer.accelerator, trainer.devices
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not (accelerator == "gpu" and torch.backends.mps.is_available()):
         raise ValueError(
             f"trainer.accelerator is {accelerator!r} but torch {torch.__version__} sees no GPU. "
             "Use trainer=cpu (for a finished run: trainer.accelerator=cpu), or install a torch that is built for the GPU of this machine."
+        )
+    if accelerator != "cpu" and isinstance(devices, int) and devices > (found := torch.cuda.device_count()) > 0:
+        raise ValueError(
+            f"trainer.devices is {devices} but torch sees {found} GPU{'s' * (found > 1)}. Give trainer.devices={found}, or trainer.accelerator=cpu."
         )
 
 
@@ -232,6 +252,8 @@ def quiet_libraries() -> None:
         ".*smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
         ".*your dataloader is not resumable.*",  # it is, by the place that it is told
+        ".*recommended to use .self.log.*sync_dist=True.*",  # what is logged is that of all ranks
+        ".*WeightAveraging callback with a model that overrides.*",  # which divides no weights here
         ".*lr_scheduler.step.. before .optimizer.step.*",
         "Glyph .* missing from font",  # seqlab.pictures.fonts says it once, with what to do
     )

@@ -8,24 +8,23 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import CompactHydraException, HydraException, InstantiationException
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from seqlab import run_directory
 from seqlab.command_errors import EXPECTED, FULL_ERROR, HOW_TO_SEE, say, wants_traceback
 from seqlab.config import config_folder
 from seqlab.hydra_setup import check_parts, prepare_hydra
+from seqlab.job_errors import CONFIG_ERRORS, explain, explain_job, keep_traceback
 from seqlab.overrides import wrong_overrides
 from seqlab.sweep.job import names, run_job, started
 from seqlab.sweep.ledger import DONE, LEDGER, Record, close_sweep, read_records
@@ -36,7 +35,6 @@ TRACEBACK = "error.txt"  # in the run directory
 # these start every job whatever became of the others
 OWN_SWEEPERS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra_plugins.seqlab_optuna.OptunaSweeper")
 PLUGIN_PATH = Path(__file__).parent / "sweep" / "path"  # holds `hydra_plugins`, the one package that Hydra takes sweepers from
-CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 class JobFailed(CompactHydraException):
@@ -77,7 +75,7 @@ def main(argv: list[str]) -> int:
             except Exception as error:
                 if full:
                     raise
-                message = _explain_job(error)
+                message = explain_job(error)
         say(COMMAND, message)
         raise Stopped
 
@@ -115,7 +113,7 @@ def _sweep_job(config: DictConfig, seen: list[Record]) -> float | None:
     """A job of a sweep: its metric, None when it failed. The failure is in its record, so that no sweeper stops the other jobs for it;
     of the sweepers of others, which read it from an exception, it is one.
     """
-    record = run_job(config, lambda goes_on: _train(config, goes_on), _explain_job)
+    record = run_job(config, lambda goes_on: _train(config, goes_on), explain_job)
     seen.append(record)
     if record.state == "failed":
         say(f"{COMMAND}, {names([record])}", record.message)
@@ -155,17 +153,6 @@ def _where_it_lies(argv: list[str]) -> list[str]:
     return [*(argument for argument in argv if argument not in given), f"resume={quoted}", f"hydra.run.dir={quoted}"]
 
 
-def explain(error: BaseException) -> str:
-    """What an error says, without the wrapping that Hydra puts around it; the key of the config it concerns comes first."""
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        key = str(error).partition("full_key: ")[2].strip()
-        return f"{key}: {explain(error.__cause__)}" if key else explain(error.__cause__)
-    message = str(error).partition("\nConfig search path:")[0]
-    if isinstance(error.__cause__, OmegaConfBaseException):  # Hydra's own message may then be empty
-        message = f"{message} {error.__cause__}"
-    return message or type(error).__name__
-
-
 def _train(config: DictConfig, goes_on: bool = False) -> float | None:
     """Train, or check the gradient. A run that is refused leaves no directory; one that fails later, its traceback there.
 
@@ -180,7 +167,7 @@ def _train(config: DictConfig, goes_on: bool = False) -> float | None:
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:
             raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
-        from seqlab.train import check_values, quiet_libraries, train
+        from seqlab.train import check_values, quiet_libraries
 
         quiet_libraries()
         if config.gradcheck is not None:
@@ -192,19 +179,36 @@ def _train(config: DictConfig, goes_on: bool = False) -> float | None:
         from seqlab.stopping import requeued
 
         if config.resume is not None:
-            return train(resumed_config(directory, config, overrides), directory, overrides, resuming=True)
+            return _start(resumed_config(directory, config, overrides), directory, overrides, resuming=True)
         if present and (goes_on or requeued()):  # SLURM starts the same command line again
             others = False
-            return train(config, directory, [], resuming=True)
-        return train(config, directory, overrides)
+            return _start(config, directory, [], resuming=True)
+        return _start(config, directory, overrides, resuming=False)
     except Exception as error:
         if hint := _hint(list(HydraConfig.get().overrides.task)):
             error.add_note(hint)
         if not others and (directory / run_directory.CONFIG).exists():
-            error.add_note(_keep_traceback(directory / TRACEBACK))
+            error.add_note(keep_traceback(directory / TRACEBACK))
         raise
     finally:
         run_directory.remove_empty(directory)
+
+
+def _start(config: DictConfig, directory: Path, overrides: list[str], resuming: bool) -> float | None:
+    """Train here, or start the ranks that train, as the config asks for one process or for several."""
+    from seqlab.ranks.launch import Job, launch
+    from seqlab.ranks.place import place, ranks_to_start
+    from seqlab.train import check_device, check_values, train
+
+    number = ranks_to_start(config.trainer, place())
+    if not number:
+        return train(config, directory, overrides, resuming)
+    check_values(config)
+    check_device(config.trainer)
+    resolved = OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(config, resolve=True)))  # pyright: ignore[reportArgumentType]
+    hydra = HydraConfig.get()
+    log: Any = OmegaConf.to_container(hydra.job_logging, resolve=True)
+    return launch(Job(resolved, str(directory), overrides, resuming, log, hydra.verbose), number)
 
 
 def _hint(overrides: list[str]) -> str:
@@ -213,33 +217,6 @@ def _hint(overrides: list[str]) -> str:
     if "experiment" in chosen or not chosen & {"data", "task", "head", "frontend"}:
         return ""
     return "(Without experiment=NAME the default one applies, binary_addition, with values for its own data and model; experiment=none leaves them out.)"
-
-
-def _keep_traceback(file: Path) -> str:
-    """Write the traceback of the error that is being handled. Returns where it is."""
-    try:
-        run_directory.write(file, traceback.format_exc())
-    except OSError as error:  # a full disk, say: what is told is the first error
-        return f"({file} cannot be written: {error.strerror}. {HOW_TO_SEE})"
-    return f"(The traceback is in {file}.)"
-
-
-def _explain_job(error: Exception) -> str:
-    """The message for a job's error. One that nobody foresaw is shown with its traceback."""
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    cause: BaseException = error
-    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    foreseen = isinstance(cause, (*EXPECTED, *CONFIG_ERRORS, MisconfigurationException))
-    if not foreseen or wants_traceback():
-        traceback.print_exception(error)
-    if not foreseen:
-        return f"{type(cause).__name__}: {explain(error)}"
-    notes = getattr(error, "__notes__", [])
-    if not any("traceback" in note for note in notes):
-        notes = [*notes, f"({HOW_TO_SEE})"]
-    return " ".join([explain(error), *notes])
 
 
 @contextmanager

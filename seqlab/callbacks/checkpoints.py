@@ -15,6 +15,7 @@ from seqlab.callbacks.interrupt import Interrupted
 from seqlab.callbacks.position import RESUME, Position, validation_due
 from seqlab.checkpoint import BEST, LAST, copy_checkpoint
 from seqlab.metrics_file import MetricsFile
+from seqlab.ranks.sharded import of_parts, own_part
 from seqlab.random_state import random_states, set_random_states
 from seqlab.registry import unknown
 from seqlab.run_directory import CHECKPOINTS
@@ -153,7 +154,7 @@ class Checkpoints(Checkpoint):
         pl_module.carry_over(own["carried"])
         for name, parameter in pl_module.named_parameters():
             if name in own["gradients"]:
-                parameter.grad = own["gradients"][name].to(parameter.device)
+                parameter.grad = of_parts(own["gradients"][name].to(parameter.device), parameter)
         set_random_states(own["random"])
 
     def state_dict(self) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _gradients(task: L.LightningModule, trainer: L.Trainer) -> dict[str, torch.T
     """Those of batches that were accumulated and that no step was made of yet."""
     if not trainer.fit_loop.epoch_loop._should_accumulate():
         return {}
-    return {name: parameter.grad for name, parameter in task.named_parameters() if parameter.grad is not None}
+    return {name: own_part(parameter.grad) for name, parameter in task.named_parameters() if parameter.grad is not None}
 
 
 def _metrics_file(trainer: L.Trainer) -> MetricsFile:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_only
 
 from seqlab.callbacks.position import validation_due
 
@@ -109,4 +110,5 @@ class StopOnInterrupt(L.Callback):
         if not self.training or self.received is not None:
             raise Interrupted(signal_number)
         self.received = signal_number
-        os.write(2, MESSAGE)  # not print: the signal may have come in the middle of one
+        if not rank_zero_only.rank:
+            os.write(2, MESSAGE)  # not print: the signal may have come in the middle of one

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
@@ -22,7 +23,7 @@ from seqlab.data.order import seed_process
 from seqlab.heads import HeadWithLoss
 from seqlab.model import SequenceModel
 from seqlab.registry import unknown
-from seqlab.tasks.ranks import loss_of_share
+from seqlab.tasks.ranks import loss_of_share, whole
 from seqlab.tasks.schedules import Schedule
 
 
@@ -101,6 +102,20 @@ class Task(L.LightningModule, ABC):
         """Lightning calls this with the trainer in place."""
         self.num_ranks = self.trainer.world_size
 
+    def configure_model(self) -> None:
+        """Lightning calls this before it trains or tests. With trainer=fsdp2 the weights are divided among the ranks here, as one unit that
+        is put together around each step, so that a task may use any part of its model in any way."""
+        if not isinstance(self.trainer.strategy, ModelParallelStrategy):
+            return
+        from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+
+        if isinstance(self, FSDPModule):  # the test follows the training
+            return
+        assert self.device_mesh is not None
+        fully_shard(self, mesh=self.device_mesh["data_parallel"])
+        for step in ("training_step", "validation_step", "test_step", "predict"):
+            register_fsdp_forward_method(self, step)
+
     def on_fit_start(self) -> None:
         """Here all processes have drawn the same weights; the rows that they get from now on have dropout of their own."""
         if self.num_ranks > 1:
@@ -168,7 +183,7 @@ class Task(L.LightningModule, ABC):
     def configure_gradient_clipping(self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None) -> None:
         """Lightning calls this before every step of the optimizer, whether there is something to clip or not."""
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+        self.gradient_norm = whole(torch.nn.utils.get_total_norm(gradients), self.num_ranks)
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:  # 16-mixed overflows by design and then skips the step itself
             self._check_finite("norm of the gradient", self.gradient_norm)
         if gradient_clip_val is None:

@@ -23,6 +23,15 @@ def loss_of_share(loss: Tensor, weight: float, tokens: Tensor | int, num_ranks: 
     return loss * (num_ranks * weight / weights).to(loss), (sums[0] / weights).to(loss), sums[2].long()
 
 
+def whole(number: Tensor, num_ranks: int) -> Tensor:
+    """A number that was computed from parts of tensors that lie in several processes (trainer=fsdp2), for all of them; another as it is."""
+    if num_ranks == 1:
+        return number
+    from torch.distributed.tensor import DTensor
+
+    return number.full_tensor() if isinstance(number, DTensor) else number
+
+
 def in_order(batches: Sequence[Sequence[Any]], num_ranks: int) -> list[Any]:
     """What this process has for the rows of its share of each batch -> what all have, in the order of the rows of whole batches."""
     ranks: list[Any] = [batches] * num_ranks

@@ -1,0 +1,60 @@
+"""One rank of a job: python -m seqlab.ranks.worker FOLDER, started by torchrun. FOLDER/job.json says what to train; how it ended
+is written to FOLDER/RANK.json, from which the job makes its own end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from seqlab.ranks.agent import AGENT
+from seqlab.ranks.lifeline import die_with_parent
+from seqlab.run_directory import write
+
+JOB = "job.json"
+PATIENCE = 5.0  # seconds that a rank that has failed waits for rank 0, which may be writing its records
+
+
+def main(folder: Path) -> int:
+    """Train as rank RANK. Returns 0 after an end in good order, a stop by a signal included, 1 after an error."""
+    rank = int(os.environ["RANK"])
+    write(folder / f"{rank}.pid", str(os.getpid()))
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    sys.path[:] = job["path"]
+    outcome = train(job)
+    write(folder / f"{rank}.json", json.dumps({**outcome, "at": time.time()}))
+    if "error" not in outcome:
+        return 0
+    deadline = time.monotonic() + PATIENCE
+    while rank and not (folder / "0.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return 1
+
+
+def train(job: dict[str, Any]) -> dict[str, Any]:
+    """How the training of this rank ended: {"value": …}, {"exit": status}, {"interrupt": words} or {"error": …, …}."""
+    from hydra.core.utils import configure_log
+    from omegaconf import OmegaConf
+
+    from seqlab.job_errors import to_plain
+    from seqlab.train import quiet_libraries, train
+
+    try:
+        configure_log(OmegaConf.create(job["logging"]), job["verbose"])
+        quiet_libraries()
+        return {"value": train(OmegaConf.create(job["config"]), Path(job["directory"]), job["overrides"], job["resuming"])}
+    except KeyboardInterrupt as interrupt:
+        return {"interrupt": str(interrupt)}
+    except SystemExit as end:
+        return {"exit": end.code}
+    except Exception as error:
+        return {"error": to_plain(error)}
+
+
+if __name__ == "__main__":
+    die_with_parent(int(os.environ[AGENT]))
+    sys.exit(main(Path(sys.argv[1])))
