@@ -10,6 +10,7 @@ import pytest
 
 from seqlab.cli import main
 from tests.data.spoken_sets import write_spoken
+from tests.data.test_piano_roll import write_rolls
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -52,6 +53,7 @@ def own_files(folder):
     for n in range(20):
         rows = "\n".join(f"{step},{(n + step) % 3}" for step in range(5 + n % 4))
         (folder / f"recordings/{('walk', 'run')[n % 2]}_{n}.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
+    write_rolls(folder / "rolls")
     pairs = "".join(f"{n} small dogs run .\t{n} kleine Hunde rennen .\n" for n in range(8))
     for name in ("pairs.tsv", "more.tsv"):
         (folder / name).write_text(pairs, encoding="utf-8")
