@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+from torch import Tensor
 
 from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.data.pairs import PADDING
@@ -19,7 +20,8 @@ Panel = tuple[Sequence[str], Sequence[str], Sequence[Sequence[float]]]  # source
 
 
 class AttentionPicture(L.Callback):
-    """After the test: attention.png of the first `rows` test rows whose source has 2 to `longest` steps and whose answer no more symbols."""
+    """After the test: attention.png of the first `rows` test rows whose source is encoded in 2 to `longest` steps and whose
+    answer has no more symbols."""
 
     def __init__(self, directory: str | Path, rows: int = 3, longest: int = 40) -> None:
         if rows < 1:
@@ -35,7 +37,7 @@ class AttentionPicture(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not isinstance(pl_module, SequenceToSequence):
             raise ValueError(unknown("task for the attention picture", type(pl_module).__name__, ["SequenceToSequence"], "Leave callbacks=attention out."))
-        if self.batch is None:
+        if self.batch is None or not trainer.is_global_zero:
             return
         data = getattr(trainer, "datamodule", None)  # absent when single batches are fitted: nothing but numbers names the steps then
         panels = attention_panels(pl_module, self.batch, data, 2, self.longest)[: self.rows]
@@ -44,17 +46,24 @@ class AttentionPicture(L.Callback):
 
 
 def attention_panels(task: SequenceToSequence, batch: Batch, data: SequenceDataModule | None, shortest: int = 1, longest: int = 10**9) -> list[Panel]:
-    """What `draw_attention` reads, of the rows whose source has `shortest` to `longest` steps and whose answer no more symbols; none without attention."""
+    """What `draw_attention` reads, of the rows whose source is encoded in `shortest` to `longest` steps and whose answer has no more symbols; none
+    without attention."""
     written, weights = task.attention(batch)
     if weights is None:
         return []
     lengths = [batch.inputs.shape[1]] * len(written) if batch.lengths is None else batch.lengths.tolist()
     panels = []
-    for row, length in enumerate(lengths):
+    for row, (length, steps) in enumerate(zip(lengths, task.encoded_lengths(batch), strict=True)):
         ids = [index for index in written[row].tolist() if index != PADDING]
-        if not (shortest <= length <= longest and len(ids) <= longest and ids):
+        if not (shortest <= steps <= longest and len(ids) <= longest and ids):
             continue
-        source = batch.inputs[row, :length]
-        names = [str(step) for step in source.tolist()] if data is None else data.step_names(source)
-        panels.append((names, [task.labels[index] for index in ids], weights[row, : len(ids), :length].tolist()))
+        panels.append((source_names(batch.inputs[row, :length], steps, data), [task.labels[index] for index in ids], weights[row, : len(ids), :steps].tolist()))
     return panels
+
+
+def source_names(inputs: Tensor, steps: int, data: SequenceDataModule | None) -> list[str]:
+    """What stands under each of the encoder's steps: the inputs (T, …) by their names, or where these are no symbols, or time is
+    shortened, the numbers of about twenty steps."""
+    if inputs.is_floating_point() or len(inputs) != steps:
+        return [str(step) if step % max(1, steps // 20) == 0 else "" for step in range(steps)]
+    return [str(step) for step in inputs.tolist()] if data is None else data.step_names(inputs)

@@ -22,8 +22,9 @@ class AudioFolder(TranscribedRecordings):
     files: which files in the folder are recordings. The transcript of a recording is in a `table`, CSV, TSV or JSONL with the
     columns file_column, its path in the folder with or without its ending, and transcript_column; or in its name, where the
     regular expression transcript_pattern finds it: its first parenthesis, or all of it, underscores read as spaces.
-    unit: of the model's labels, characters or words. Split by `fractions`, dealt out by split_seed; group_pattern: finds in a
-    file's name the group, such as the speaker, that stays on one side. sampling_rate: in Hz; None: that of the first file.
+    unit: of the model's labels, characters or words. targets: "transcript" for task=ctc, "symbols" for task=seq2seq. Split by
+    `fractions`, dealt out by split_seed; group_pattern: finds in a file's name the group, such as the speaker, that stays on one
+    side. sampling_rate: in Hz; None: that of the first file.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class AudioFolder(TranscribedRecordings):
         transcript_pattern: str | None = None,
         group_pattern: str | None = None,
         unit: str = "characters",
+        targets: str = "transcript",
         sampling_rate: int | None = None,
         fractions: Fractions = (0.8, 0.1, 0.1),
         split_seed: int = 0,
@@ -45,7 +47,7 @@ class AudioFolder(TranscribedRecordings):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(unit, files, batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(unit, targets, files, batch_size, eval_batch_size, num_workers, seed)
         if unit not in UNITS:
             raise ValueError(unknown("unit", unit, list(UNITS), "Choose one with data.unit=NAME."))
         if (table is None) == (transcript_pattern is None):
@@ -70,9 +72,9 @@ class AudioFolder(TranscribedRecordings):
         groups = None if self.group_pattern is None else group_by_name(places, self.group_pattern)
         chosen = split_examples(len(found), self.fractions, self.split_seed, groups)
         self.recordings = {split: [found[index] for index in indices] for split, indices in chosen.items()}
-        self.transcripts = Transcripts.learn(self.unit, self.texts("train"))
+        self.transcripts = Transcripts.learn(self.unit, self.texts("train"), self.transcripts.targets)
         labels = self.transcripts.labels
-        self.made_spec = DataSpec("audio", 1, "transcript", len(labels), labels, sampling_rate=rate or 0)
+        self.made_spec = DataSpec("audio", 1, self.transcripts.targets, len(labels), labels, sampling_rate=rate or 0)
         for split, rows in self.recordings.items():
             self.splits[split] = ExampleSplit([Example(row.samples, self.transcripts.encode(row.target, row.place)) for row in rows])
         self.duplicates = warn_of_duplicates({split: [row.samples.numpy().tobytes() for row in rows] for split, rows in self.recordings.items()})

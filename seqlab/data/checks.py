@@ -23,6 +23,12 @@ def check_splits(data: SequenceDataModule) -> None:
                 check_targets(example.targets[None], data.spec, f"the {name} split", row)
 
 
+def check_kind(spec: DataSpec, wanted: str, remedy: str) -> None:
+    """Raise ValueError unless the targets are of the kind that a task reads; ids of another kind would be taken for something else."""
+    if spec.targets != wanted:
+        raise ValueError(f"the data gives targets of the kind {spec.targets!r} but the task reads {wanted!r}. {remedy}")
+
+
 def check_targets(targets: Tensor, spec: DataSpec, where: str, first_row: int = 0) -> None:
     """Labels against the number of classes, anything else against NaN and infinity."""
     if spec.targets in ("steps", "sequence"):

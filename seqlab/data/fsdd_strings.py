@@ -21,7 +21,7 @@ class FSDDStrings(TranscribedRecordings):
     """min_digits to max_digits recordings of one speaker, one after the other, and what they say: "3 5 1".
 
     Between two of them it is silent for up to max_pause seconds, drawn for each. The recordings of a split are those of FSDD's
-    split alone: no test recording is ever in training.
+    split alone: no test recording is ever in training. targets: "transcript" for task=ctc, "symbols" for task=seq2seq.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class FSDDStrings(TranscribedRecordings):
         min_digits: int = 3,
         max_digits: int = 7,
         max_pause: float = 0.1,
+        targets: str = "transcript",
         num_train: int = 4_000,
         num_val: int = 300,
         num_test: int = 1_000,
@@ -39,14 +40,14 @@ class FSDDStrings(TranscribedRecordings):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__("words", files, batch_size, eval_batch_size, num_workers, seed)
+        super().__init__("words", targets, files, batch_size, eval_batch_size, num_workers, seed)
         check_strings(min_digits, max_digits, num_train=num_train, num_val=num_val, num_test=num_test)
         if max_pause < 0:
             raise ValueError(f"data.max_pause is {max_pause}; expected at least 0 seconds.")
         self.digits, self.max_pause, self.data_dir = (min_digits, max_digits), max_pause, data_dir
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
-        self.transcripts = Transcripts.learn("words", DIGITS)
-        self.made_spec = DataSpec("audio", 1, "transcript", len(self.transcripts.labels), self.transcripts.labels, sampling_rate=SAMPLING_RATE)
+        self.transcripts = Transcripts.learn("words", DIGITS, targets)
+        self.made_spec = DataSpec("audio", 1, targets, len(self.transcripts.labels), self.transcripts.labels, sampling_rate=SAMPLING_RATE)
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
@@ -55,8 +56,8 @@ class FSDDStrings(TranscribedRecordings):
             speakers = list(group_members([speaker for _, speaker in found]).values())
             strings = draw_strings(self.sizes[split], self.digits, speakers, 3 * self.seed + number)
             recordings = [recording for recording, _ in found]
-            ids = [int(self.transcripts.encode(one.target, one.place)) for one in recordings]
-            self.splits[split] = StringSplit(strings, self._joining(recordings), ids)
+            ids = [int(self.transcripts.encode(one.target, one.place)[0]) for one in recordings]
+            self.splits[split] = StringSplit(strings, self._joining(recordings), ids, self.transcripts.closing)
 
     def _joining(self, recordings: Sequence[Recording]) -> Callable[[DigitString], Tensor]:
         longest = round(self.max_pause * SAMPLING_RATE)

@@ -21,7 +21,8 @@ class MNISTStrings(SequenceDataModule):
     """Strings of min_digits to max_digits images side by side, read column by column, and what they say.
 
     Between two of them lie −overlap to +gap columns, drawn for each; where they overlap the brighter pixel counts. The images of
-    a split are those of MNIST's split alone: strings of the test hold test images.
+    a split are those of MNIST's split alone: strings of the test hold test images. targets: "transcript" for task=ctc, "symbols"
+    for task=seq2seq.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class MNISTStrings(SequenceDataModule):
         max_digits: int = 6,
         overlap: int = 4,
         gap: int = 6,
+        targets: str = "transcript",
         num_train: int = 16_000,
         num_val: int = 500,
         num_test: int = 2_000,
@@ -46,11 +48,11 @@ class MNISTStrings(SequenceDataModule):
         self.digits, self.overlap, self.gap = (min_digits, max_digits), overlap, gap
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
         self.data_dir = data_dir
-        self.transcripts = Transcripts.learn("characters", "0123456789")
+        self.transcripts = Transcripts.learn("characters", "0123456789", targets)
 
     @property
     def spec(self) -> DataSpec:
-        return DataSpec("features", SIDE, "transcript", len(self.transcripts.labels), self.transcripts.labels)
+        return DataSpec("features", SIDE, self.transcripts.targets, len(self.transcripts.labels), self.transcripts.labels)
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
@@ -58,7 +60,7 @@ class MNISTStrings(SequenceDataModule):
         for number, (split, (images, labels)) in enumerate(read_mnist(self.data_dir).items()):
             strings = draw_strings(self.sizes[split], self.digits, [range(len(images))], 3 * self.seed + number)
             ids = [self.transcripts.ids[str(label)] for label in labels.tolist()]
-            self.splits[split] = StringSplit(strings, self._joining(images), ids)
+            self.splits[split] = StringSplit(strings, self._joining(images), ids, self.transcripts.closing)
 
     def _joining(self, images: Tensor) -> Callable[[DigitString], Tensor]:
         def join(string: DigitString) -> Tensor:

@@ -13,7 +13,8 @@ from torch.utils.data import Sampler
 from seqlab.data.base import Example, ExampleSplit, SequenceDataModule
 from seqlab.data.batches import BudgetBatches
 from seqlab.data.labelled_text import read_record
-from seqlab.data.side import Side
+from seqlab.data.pieces import SPACE
+from seqlab.data.side import UNKNOWN, Side
 from seqlab.registry import unknown
 
 PIECES = "pieces.json"  # how both sides are cut, in a run directory
@@ -91,6 +92,17 @@ class PairSides(SequenceDataModule):
             log.warning(
                 f"{file}: {len(found)} of {len(rows)} sources are longer than any in training, which went up to {longest} {self.unit_of_length}; "
                 f"the first is line {line} with {length}. They are answered, but what is written may be worse."
+            )
+
+    def say_unknown(self, file: Path, rows: Sequence[Example | None], texts: Sequence[str]) -> None:
+        """Say which new sources, whose texts these are, hold symbols that the model does not know, and reads as unknown."""
+        found = [(line, text) for line, (row, text) in enumerate(zip(rows, texts, strict=True), 1) if row is not None and bool((row.inputs == UNKNOWN).any())]
+        if found:
+            line, text = found[0]
+            missing = ", ".join(repr(piece.removeprefix(SPACE)) for piece in self.sides[0].missing(text)[:5])
+            log.warning(
+                f"{file}: {len(found)} of {len(rows)} sources hold symbols that training does not show, read as unknown; the first is line {line} "
+                f"with {missing}."
             )
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:

@@ -109,9 +109,11 @@ class ParallelText(PairSides):
 
     def read_new(self, file: Path) -> list[Example | None]:
         """A line of the file is a source; one without a piece, a blank one, is None."""
-        found = [self.sides[0].encode(line) for line in read_lines(file, self.encoding)]
+        lines = read_lines(file, self.encoding)
+        found = [self.sides[0].encode(line) for line in lines]
         rows = [Example(row, torch.zeros(0, dtype=torch.long)) if len(row) else None for row in found]
         self.say_long(file, rows)
+        self.say_unknown(file, rows, lines)
         return rows
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:

@@ -16,7 +16,7 @@ _WORDS = re.compile(r" ?\w+| ?[^\w ]+")
 
 
 class Pieces:
-    """Cuts text into pieces of one unit; white space of any kind and length counts as one space.
+    """Cuts text into pieces of one unit; white space of any kind and length counts as one space, and so does the mark SPACE itself.
 
     bpe: words fall into characters, of which the pair that was most frequent in the training text is joined first, then
     the next. Source: R. Sennrich, B. Haddow and A. Birch, 2016, "Neural machine translation of rare words with subword
@@ -39,7 +39,7 @@ class Pieces:
     def split(self, text: str) -> list[str]:
         """text -> pieces; `join` of them is the text again, but for white space."""
         if self.unit == "characters":
-            return list(" ".join(text.split()))
+            return list(spaced(text))
         found: list[str] = []
         for word in words(text):
             if self.unit == "words":
@@ -66,7 +66,13 @@ class Pieces:
 
 def words(text: str) -> list[str]:
     """Runs of letters and digits, and runs of other signs, each with the mark SPACE where a space stood before it."""
-    return [word.replace(" ", SPACE) for word in _WORDS.findall(" " + " ".join(text.split()))] if text.strip() else []
+    text = spaced(text)
+    return [word.replace(" ", SPACE) for word in _WORDS.findall(f" {text}")] if text else []
+
+
+def spaced(text: str) -> str:
+    """The text with single spaces alone, none at its ends."""
+    return " ".join(text.replace(SPACE, " ").split())
 
 
 def learn_merges(counts: Counter[str], num_merges: int) -> list[tuple[str, str]]:

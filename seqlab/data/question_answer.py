@@ -105,6 +105,7 @@ class QuestionAnswer(PairSides):
         found = read_questions(file, self.encoding, answered=False)
         rows = [None if row is None else Example(self.read(row), torch.zeros(0, dtype=torch.long)) for row in found]
         self.say_long(file, rows)
+        self.say_unknown(file, rows, ["" if row is None else " ".join((*row.context, row.question)) for row in found])
         return rows
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from torch import Tensor
 from seqlab.data.base import SPEC, DataSpec, Example, SequenceDataModule
 from seqlab.data.labelled_text import read_record
 from seqlab.data.wav import read_wav
+
+LENGTHS = "lengths.json"  # how long the recordings of training were, in a run directory
+log = logging.getLogger("seqlab")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Recordings(SequenceDataModule):
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
         self.files = files
         self.made_spec: DataSpec | None = None
+        self.longest = 0  # samples of the longest recording of training
         self._read_files: list[Path] = []  # what read_new read last
 
     @property
@@ -52,13 +57,32 @@ class Recordings(SequenceDataModule):
             raise ValueError(f"folder {folder} has no file {self.files!r}; expected recordings. Give another folder, or data.files=PATTERN.")
         return places
 
+    def records(self) -> dict[str, str]:
+        train = self.splits["train"]
+        longest = max(len(train[row].inputs) for row in range(len(train)))  # pyright: ignore[reportArgumentType]
+        return {**super().records(), LENGTHS: json.dumps({"longest": longest}) + "\n"}
+
     def restore(self, directory: Path) -> None:
         self.made_spec = read_record(directory / SPEC, DataSpec.from_json)
+        if (directory / LENGTHS).is_file():  # a run of an earlier version has none
+            self.longest = read_record(directory / LENGTHS, json.loads)["longest"]
 
     def read_new(self, file: Path) -> list[Example | None]:
         """The recording in a file, or one for each file in a folder, in the order of their names."""
         self._read_files = self.find_files(file) if file.is_dir() else [file]
-        return [Example(read_wav(place, self.spec.sampling_rate)[0], self.no_target()) for place in self._read_files]
+        rows: list[Example | None] = [Example(read_wav(place, self.spec.sampling_rate)[0], self.no_target()) for place in self._read_files]
+        self._say_long(rows)
+        return rows
+
+    def _say_long(self, rows: Sequence[Example | None]) -> None:
+        """Say which recordings are longer than any of training, of which the model has heard nothing."""
+        found = [(place, len(row.inputs)) for place, row in zip(self._read_files, rows, strict=True) if row is not None and len(row.inputs) > self.longest]
+        if self.longest and found:
+            rate, (place, length) = self.spec.sampling_rate, found[0]
+            log.warning(
+                f"{len(found)} of {len(rows)} recordings are longer than any in training, which went up to {self.longest / rate:.2f} s; the first is "
+                f"{place} with {length / rate:.2f} s. They are answered, but what is said of them may be worse."
+            )
 
     @abstractmethod
     def no_target(self) -> Tensor:

@@ -23,9 +23,9 @@ class DigitString:
 class StringSplit(Dataset[Example]):
     """Strings that are put together as they are asked for: join(string) -> inputs, ids (U,) of its labels."""
 
-    def __init__(self, strings: Sequence[DigitString], join: Callable[[DigitString], Tensor], ids: Sequence[int]) -> None:
-        """ids: of each part."""
-        self.strings, self.join, self.ids = strings, join, ids
+    def __init__(self, strings: Sequence[DigitString], join: Callable[[DigitString], Tensor], ids: Sequence[int], closing: Sequence[int] = ()) -> None:
+        """ids: of each part. closing: those after the labels of every string."""
+        self.strings, self.join, self.ids, self.closing = strings, join, ids, closing
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -35,7 +35,7 @@ class StringSplit(Dataset[Example]):
 
     def targets(self, index: int) -> Tensor:
         """ids (U,) of a string's labels."""
-        return torch.tensor([self.ids[part] for part in self.strings[index].parts])
+        return torch.tensor([*(self.ids[part] for part in self.strings[index].parts), *self.closing])
 
 
 def draw_strings(size: int, lengths: tuple[int, int], groups: Sequence[Sequence[int]], seed: int) -> list[DigitString]:

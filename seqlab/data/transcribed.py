@@ -17,12 +17,15 @@ from seqlab.data.transcripts import Transcripts
 
 
 class TranscribedRecordings(Recordings):
-    """Recordings whose target is text, cut into `unit`; `transcripts` is known after `setup` or `restore`."""
+    """Recordings whose target is text, cut into `unit`; `transcripts` is known after `setup` or `restore`.
 
-    def __init__(self, unit: str, files: str, batch_size: int, eval_batch_size: int | None, num_workers: int, seed: int) -> None:
+    targets: see Transcripts.
+    """
+
+    def __init__(self, unit: str, targets: str, files: str, batch_size: int, eval_batch_size: int | None, num_workers: int, seed: int) -> None:
         super().__init__(files, batch_size, eval_batch_size, num_workers, seed)
         self.unit = unit
-        self.transcripts = Transcripts(unit, ())
+        self.transcripts = Transcripts(unit, (), targets)
 
     @abstractmethod
     def texts(self, split: str) -> list[str]:
@@ -39,14 +42,14 @@ class TranscribedRecordings(Recordings):
 
     def restore(self, directory: Path) -> None:
         super().restore(directory)
-        self.transcripts = Transcripts(self.unit, self.spec.labels)
+        self.transcripts = Transcripts(self.unit, self.spec.labels, self.spec.targets)
 
     def no_target(self) -> Tensor:
         return torch.zeros(0, dtype=torch.long)
 
     def as_text(self, answer: dict[str, Any]) -> dict[str, Any]:
         """symbols -> text, that of the hypotheses too."""
-        text = {"text": self.transcripts.pieces.join(answer["symbols"]), "log_probability": answer["log_probability"]}
+        text = {"text": self.transcripts.pieces.join(answer["symbols"]), **{name: value for name, value in answer.items() if name != "symbols"}}
         return {**text, "hypotheses": [self.as_text(one) for one in answer["hypotheses"]]} if "hypotheses" in answer else text
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:

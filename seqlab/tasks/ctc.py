@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlab.data.base import SPLITS, Batch, ExampleSplit, SequenceDataModule
-from seqlab.data.checks import check_axes
+from seqlab.data.checks import check_axes, check_kind
 from seqlab.heads.ctc import CTCHead, ctc_losses, least_steps
 from seqlab.metrics.written import WrittenMetrics, error_rates
 from seqlab.registry import unknown
@@ -47,10 +47,11 @@ class CTC(Task):
         return MetricCollection([WrittenMetrics()])
 
     def prepare(self, data: SequenceDataModule) -> None:
-        """Also raises ValueError, naming its place, for a row with more labels than the encoder leaves steps for.
+        """Also raises ValueError for targets that are no transcripts and, naming its place, for a row with more labels than the encoder leaves steps for.
 
         Looks at ExampleSplit; a row that is made as it is asked for is refused when its loss is computed.
         """
+        check_kind(data.spec, "transcript", "Give data.targets=transcript where the data has the choice, or choose another task.")
         super().prepare(data)
         for split in SPLITS:
             rows = data.splits[split]

@@ -10,7 +10,7 @@ from torchmetrics import MetricCollection
 
 from seqlab.cells.base import State
 from seqlab.data.base import Batch, SequenceDataModule
-from seqlab.data.checks import check_axes
+from seqlab.data.checks import check_axes, check_kind
 from seqlab.data.pairs import END, PADDING, START
 from seqlab.executors import lengths_to_mask
 from seqlab.metrics.translation import BLEU_SIGNATURE, CHRF_SIGNATURE, text_scores
@@ -26,7 +26,7 @@ class SequenceToSequence(Task):
 
     The head is a Decoder. label_smoothing: the share of probability that is spread over the vocabulary (C. Szegedy et al.,
     2016), in training alone, so that losses of validation compare. Validation and test write with `beam`, up to
-    max_ratio · (length of the source) + max_extra symbols.
+    max_ratio · (steps of the encoder) + max_extra symbols.
     """
 
     def __init__(
@@ -70,6 +70,11 @@ class SequenceToSequence(Task):
             raise ValueError(f"beam size is {beam.size} but the vocabulary has {size} symbols; expected at most as many hypotheses. Give a smaller beam.")
         self.beam = beam
 
+    def prepare(self, data: SequenceDataModule) -> None:
+        """Also raises ValueError for targets that do not end with END."""
+        check_kind(data.spec, "symbols", "Give data.targets=symbols where the data has the choice, or choose another task: task=ctc for transcripts.")
+        super().prepare(data)
+
     def begin(self, batch: Batch) -> State:
         """The decoder's state before the first symbol."""
         y, lengths, final = self.model.encode(batch.inputs, batch.lengths)
@@ -91,10 +96,14 @@ class SequenceToSequence(Task):
     def hypotheses(self, batch: Batch, state: State | None = None) -> list[list[Hypothesis]]:
         """What the beam finds for each row, the best first; state: what `begin` gave."""
         state = self.begin(batch) if state is None else state
-        sources = [batch.inputs.shape[1]] * len(batch.inputs) if batch.lengths is None else batch.lengths.tolist()
-        longest = [int(self.max_ratio * length) + self.max_extra for length in sources]
+        longest = [int(self.max_ratio * length) + self.max_extra for length in self.encoded_lengths(batch)]
         start = torch.full((len(batch.inputs),), START, device=batch.inputs.device)
         return beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
+
+    def encoded_lengths(self, batch: Batch) -> list[int]:
+        """The steps of each row that the decoder attends to: fewer than those of the inputs where front end or encoder shorten time."""
+        lengths = torch.full((len(batch.inputs),), batch.inputs.shape[1]) if batch.lengths is None else batch.lengths
+        return self.model.encoder.output_lengths(self.model.frontend.output_lengths(lengths)).tolist()
 
     def write(self, batch: Batch, state: State | None = None) -> Tensor:
         """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""

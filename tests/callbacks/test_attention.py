@@ -45,6 +45,13 @@ def test_the_picture_shows_source_answer_and_weights(tmp_path: Path, monkeypatch
     assert (tmp_path / "attention.png").stat().st_size > 1000
 
 
+def test_steps_without_names_are_numbered() -> None:
+    """Of sound the encoder makes fewer steps than there are samples."""
+    assert module.source_names(torch.zeros(800), 3, None) == ["0", "1", "2"]
+    assert [name for name in module.source_names(torch.zeros(800), 100, None) if name] == [str(step) for step in range(0, 100, 5)]
+    assert module.source_names(torch.tensor([3, 4]), 2, Reverse(num_symbols=3)) == ["a", "b"]
+
+
 def test_without_attention_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not panels_of(tmp_path, monkeypatch)
     assert not (tmp_path / "attention.png").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import wave
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def test_every_width_of_sample_is_read_alike(tmp_path: Path, width: int, data: b
     samples, rate = read_wav(write_raw(tmp_path / "a.wav", data, width))
     assert rate == RATE
     assert samples.tolist() == [0.0, 0.5, -1.0]
+
+
+def test_an_extensible_header_of_pcm_is_read_and_one_of_floats_is_not(tmp_path: Path) -> None:
+    """What ffmpeg writes for 24 bits."""
+    plain = write_raw(tmp_path / "plain.wav", b"\x00\x00\x40" * 4, width=3)
+    content = plain.read_bytes()
+    for name, subformat, longer in (("pcm", 1, 24), ("float", 3, 24), ("torn", 1, 0)):
+        guid = struct.pack("<H", subformat) + b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
+        header = struct.pack("<IH", 40, 0xFFFE) + content[22:36] + struct.pack("<HHI", 22, 24, 4) + guid
+        size = struct.pack("<I", len(content) + longer - 8)
+        (tmp_path / f"{name}.wav").write_bytes(content[:4] + size + content[8:16] + header + content[36:])
+    assert torch.equal(read_wav(tmp_path / "pcm.wav", RATE)[0], read_wav(plain, RATE)[0])
+    with pytest.raises(ValueError, match=r"float\.wav is no WAV file of PCM samples: unknown format: .*Convert it"):
+        read_wav(tmp_path / "float.wav", RATE)
+    with pytest.raises(ValueError, match=r"torn\.wav is no WAV file of PCM samples: the sizes in its header contradict each other"):
+        read_wav(tmp_path / "torn.wav", RATE)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -172,3 +189,14 @@ def test_strings_are_of_their_splits_recordings_alone(tmp_path: Path) -> None:
             parts = {round(s * RATE) for s in known}
             sums = {a + b for a in parts for b in parts} if len(digits) == 2 else {a + b + c for a in parts for b in parts for c in parts}
             assert len(example.inputs) in sums
+
+
+def test_symbols_for_a_decoder_begin_with_marks_and_end_with_the_end() -> None:
+    transcripts = Transcripts.learn("characters", ["ab"], "symbols")
+    assert transcripts.labels == ("<pad>", "<s>", "</s>", "a", "b")
+    assert transcripts.encode("ba", "t.csv, line 2").tolist() == [4, 3, 2]
+    assert transcripts.decode([1, 4, 3, 2, 0]) == "ba"
+    with pytest.raises(ValueError, match=r"line 3: the transcript 'c' has 'c'.*expected 'a', 'b'\. "):
+        transcripts.encode("c", "t.csv, line 3")
+    with pytest.raises(ValueError, match=r"no kind of targets is named 'symbol'.*'symbols'"):
+        Transcripts("words", (), "symbol")

@@ -46,6 +46,16 @@ def test_a_batch_keeps_the_width_of_each_row(tmp_path: Path, monkeypatch: pytest
     assert [data.read_out(row) for row in batch.targets.tolist()] == data.references("test")
 
 
+def test_strings_for_a_decoder_end_with_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_mnist(tmp_path, monkeypatch)
+    aligned, written = MNISTStrings(data_dir=folder, **SMALL), MNISTStrings(data_dir=folder, targets="symbols", **SMALL)
+    for data in (aligned, written):
+        data.setup()
+    assert (written.spec.targets, written.spec.labels) == ("symbols", ("<pad>", "<s>", "</s>", *"0123456789"))
+    assert written.references("test") == aligned.references("test")
+    assert written.splits["test"][0].targets.tolist() == [*(aligned.splits["test"][0].targets + 2).tolist(), 2]
+
+
 def test_strings_that_cannot_be_made() -> None:
     with pytest.raises(ValueError, match=r"min_digits is 4 and data\.max_digits is 3"):
         MNISTStrings(4, 3)

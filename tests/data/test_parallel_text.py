@@ -110,6 +110,16 @@ def test_long_sources_are_answered_and_said(files: tuple[Path, Path], tmp_path: 
     assert "1 of 3 sources are longer than any in training, which went up to 4 symbols; the first is line 3 with 5" in caplog.text
 
 
+def test_symbols_that_the_model_cannot_read_are_said(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = build(files, unit="words")
+    new = tmp_path / "new.txt"
+    new.write_bytes("a dog\r\n\r\na fox\t runs\r\na cat ☃ 犬\r\n".encode())
+    with caplog.at_level("WARNING", logger="seqlab"):
+        rows = data.read_new(new)
+    assert [None if row is None else data.sides[0].decode(row.inputs.tolist()) for row in rows] == ["a dog", None, "a<unk> runs", "a cat<unk><unk>"]
+    assert "new.txt: 2 of 4 sources hold symbols that training does not show, read as unknown; the first is line 3 with 'fox'." in caplog.text
+
+
 def test_unknown_targets_are_marked_and_named_or_an_error(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pair, test = [str(file) for file in files], tmp_path / "test.tsv"
     test.write_text("a dog\tein Hund\n\na dog\tein Fuchs\n", encoding="utf-8")

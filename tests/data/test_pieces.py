@@ -43,8 +43,10 @@ def test_merges_equal_those_of_a_full_recount() -> None:
 @pytest.mark.parametrize("unit", ["characters", "words", "bpe"])
 def test_pieces_join_to_the_text(unit: str) -> None:
     pieces = Pieces.learn(unit, TEXT, 20)
-    for text in (*TEXT, "never seen: lowish", ""):
-        assert pieces.join(pieces.split(text)) == " ".join(text.split())
+    for text in (*TEXT, "never seen: lowish", "", "日本語の テスト。\u3000長い", "</s> <unk> <pad>", "हिन्दी नमस्ते", "e\u0301té", "\u2581", "a\u2581b \u2581 c"):
+        cut = pieces.split(text)
+        assert pieces.join(cut) == " ".join(text.replace("\u2581", " ").split())  # the mark is white space, or it would come back as such
+        assert not {"</s>", "<unk>", "<pad>", "<s>"} & set(cut)  # what stands for no text is never met in one
 
 
 def test_what_pieces_are() -> None:

@@ -34,12 +34,49 @@ def test_bleu_is_its_definition_over_the_corpus() -> None:
 
 def test_chrf_is_its_definition_over_the_corpus() -> None:
     written, right = ([text.replace(" ", "") for text in texts] for texts in (WRITTEN, RIGHT))
-    scores = []
+    precisions, recalls = [], []
     for n in range(1, 7):
         matches = sum((grams(a, n) & grams(b, n)).total() for a, b in zip(written, right, strict=True))
-        precision, recall = (matches / sum(grams(text, n).total() for text in texts) for texts in (written, right))
-        scores.append(5 * precision * recall / (4 * precision + recall))
-    assert text_scores(WRITTEN, RIGHT)["chrf"] == pytest.approx(100 * sum(scores) / 6, rel=1e-4)  # float32, with an ε of 1e-16
+        precisions.append(matches / sum(grams(text, n).total() for text in written))
+        recalls.append(matches / sum(grams(text, n).total() for text in right))
+    precision, recall = sum(precisions) / 6, sum(recalls) / 6
+    assert text_scores(WRITTEN, RIGHT)["chrf"] == pytest.approx(500 * precision * recall / (4 * precision + recall))
+
+
+SIGNS = [
+    "The cost is 1,000.50 dollars (approx.) -- yes!",
+    '"Quoted" &quot;text&quot; &amp; more',
+    "it's a well-known fact: 3-4 cats; don't.",
+    "Zwei Männer fahren 10-km mit 3.5 U/min.",
+    "日本語の テスト です",
+    "a_b  c<skipped>d",
+]
+SIGNS_RIGHT = [
+    "The cost was 1,000.50 dollars (approx) - yes!",
+    "\"Quoted\" 'text' & more",
+    "it's a well known fact: 3-4 cats; do not.",
+    "Zwei Männer fahren 10 km mit 3,5 U/min.",
+    "日本語 テスト です。",
+    "a_b c d",
+]
+
+
+@pytest.mark.parametrize(
+    ("written", "right", "bleu", "chrf"),
+    [
+        (SIGNS, SIGNS_RIGHT, 40.94197120119296, 71.31484023743602),
+        (["ab", "c d"], ["ab", "c e"], 0.0, 62.5),
+        (["", "the cat sat on the mat today"], ["a dog ran", "the cat sat on the mat today"], 65.14390575310559, 84.98137694296452),
+        (["", ""], ["a dog ran", "b"], 0.0, 0.0),
+        (["the the the the the the"], ["the cat is on the mat"], 0.0, 14.7739851587158),
+    ],
+    ids=["signs", "short", "one empty", "nothing written", "repeated"],
+)
+def test_figures_are_those_of_sacrebleu(written: list[str], right: list[str], bleu: float, chrf: float) -> None:
+    """What sacrebleu 2.6.0 gave, with smooth_method="none" and what else the signatures say."""
+    scores = text_scores(written, right)
+    assert scores["bleu"] == pytest.approx(bleu, rel=1e-6)  # float32
+    assert scores["chrf"] == pytest.approx(chrf, rel=1e-12)
 
 
 def test_error_rates_are_edits_over_the_corpus() -> None:
