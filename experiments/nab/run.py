@@ -66,22 +66,25 @@ def main() -> None:
     logging.getLogger("seqlab").setLevel(logging.ERROR)  # gaps in the dates of 20 series
     rows = []
     for seed in range(arguments.seeds):
-        metric, started = NABScore(), time.perf_counter()
+        metric, seconds = NABScore(), 0.0
         for series in nab_windows():
             kept = arguments.scores / str(seed) / f"{series}.pt"
             if not kept.exists():
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                torch.save(watch(series, seed, arguments.overrides), kept)
-            metric.update(torch.load(kept), rows_of_windows(series)[1])
+                started = time.perf_counter()
+                torch.save({"scores": watch(series, seed, arguments.overrides), "seconds": time.perf_counter() - started}, kept)
+            found = torch.load(kept)
+            seconds += found["seconds"]
+            metric.update(found["scores"], rows_of_windows(series)[1])
         figures = {name: round(float(value), 2) for name, value in metric.compute().items()}
-        rows.append({"seed": seed, **figures, "threshold": round(metric.thresholds()["standard"], 3), "seconds": round(time.perf_counter() - started, 1)})
+        rows.append({"seed": seed, **figures, "threshold": round(metric.thresholds()["standard"], 3), "seconds": round(seconds, 1)})
         print(rows[-1], flush=True)
     with open(HERE / "results.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     values, windows = rows_of_windows(DRAWN)
-    scores, threshold = torch.load(arguments.scores / "0" / f"{DRAWN}.pt"), rows[0]["threshold"]
+    scores, threshold = torch.load(arguments.scores / "0" / f"{DRAWN}.pt")["scores"], rows[0]["threshold"]
     draw_anomalies(HERE / "nyc_taxi.png", {"taxi passengers": values}, scores.tolist(), (scores >= threshold).tolist(), threshold, windows)
 
 
