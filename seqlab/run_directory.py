@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -51,6 +52,10 @@ def release(directory: Path, before: frozenset[str]) -> None:
 def remove_empty(directory: Path) -> None:
     """Remove the directory if it holds nothing, for Hydra makes it before anything is known to go into it; never the one we are in."""
     if directory.is_dir() and not any(directory.iterdir()) and not directory.samefile(Path.cwd()):
+        for handler in logging.getLogger().handlers[:]:
+            if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent.resolve() == directory.resolve():
+                logging.getLogger().removeHandler(handler)  # a launcher's next line would have no file to go to
+                handler.close()
         directory.rmdir()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,3 +160,16 @@ def test_the_summary_names_the_executor_that_ran(run: Callable[..., Run]) -> Non
     ran = run("executor=auto").summary["executors"]["encoder.parts.0"]
     assert ran["executor"] == "loop"
     assert "so few steps do not pay for compiling" in ran["reason"]
+
+
+def test_a_line_after_a_refused_run_has_no_file_to_go_to(tmp_path: Path) -> None:
+    made = tmp_path / "run"
+    made.mkdir()
+    handler = logging.FileHandler(made / "train.log", delay=True)  # as Hydra sets it up
+    logging.getLogger().addHandler(handler)
+    try:
+        run_directory.remove_empty(made)
+        assert handler not in logging.getLogger().handlers
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert not made.exists()
