@@ -21,9 +21,28 @@ PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 def fingerprint(config: dict[str, Any], data: SequenceDataModule) -> dict[str, dict[str, str]]:
-    """{"code": {what the config names: digest of its source}, "data": {split: digest of its contents}}."""
+    """{"code": {what the config names: digest of its source}, "data": {split: digest of its contents}, "records": {file: digest of its text}}."""
     code = source_digests(config, list(map(str, config.get("plugins") or [])))
-    return {"code": code, "data": {split: contents_digest(part) for split, part in data.splits.items()}}
+    return {
+        "code": code,
+        "data": {split: contents_digest(part) for split, part in data.splits.items()},
+        "records": {name: text_digest(text) for name, text in data.records().items()},
+    }
+
+
+def check_records(directory: Path) -> None:
+    """Raise ValueError for a file of a run directory that is not what its training wrote there, such as the vocabulary of another run."""
+    path = directory / FINGERPRINT
+    noted = json.loads(path.read_text(encoding="utf-8")).get("records", {}) if path.is_file() else {}
+    for name, digest in noted.items():
+        file = directory / name
+        if file.is_file() and text_digest(file.read_text(encoding="utf-8")) != digest:
+            raise ValueError(f"{file} is not what the training of this run wrote there: it was altered, or is of another run. Restore it.")
+
+
+def text_digest(text: str) -> str:
+    """A digest of the text of a file."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def keep_or_compare(directory: Path, found: dict[str, dict[str, str]], data: str) -> None:

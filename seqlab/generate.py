@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
+from seqlab.fingerprint import check_records
 from seqlab.runs import load_run
 from seqlab.search import Sampling
 from seqlab.tasks import LanguageModelling
@@ -49,13 +50,14 @@ def generate(
 
 
 def load_language_model(directory: Path, checkpoint: str | None = None, plugins: Sequence[str] = ()) -> tuple[LanguageModelling, Vocabulary]:
-    """The task and the vocabulary of a run. Raises ValueError when the run is of another kind, and as `load_run` says."""
+    """The task and the vocabulary of a run. Raises ValueError when the run is of another kind, and as `load_run` and `check_records` say."""
     task = load_run(directory, checkpoint, plugins).task
     if not isinstance(task, LanguageModelling):
         raise ValueError(f"run {directory} trained a {type(task).__name__}; expected a language model. Train one with `seqlab train experiment=char_lm`.")
     path = directory / VOCABULARY
     if not path.is_file():
         raise ValueError(f"run directory {directory} has no {VOCABULARY}; expected the symbols of the model, which its data should have named.")
+    check_records(directory)
     return task, Vocabulary.from_json(path.read_text(encoding="utf-8"))
 
 

@@ -16,6 +16,7 @@ from rich.progress import track
 from seqlab import run_directory
 from seqlab.data.base import Example, SequenceDataModule
 from seqlab.data.text_files import read_lines
+from seqlab.fingerprint import check_records
 from seqlab.generate import check_prompt, load_language_model
 from seqlab.predict_sequences import draw_looks, set_search
 from seqlab.registry import unknown
@@ -87,6 +88,7 @@ def predict(
     if draws and picture.exists() and not overwrite:
         raise ValueError(f"{picture}, where a picture of the answers would go, exists already. Give another output=FILE, or overwrite=true.")
     data.restore(directory)
+    check_records(directory)
     if changes and data.spec != loaded.spec:
         raise ValueError(f"with {' '.join(changes)} the data gives {data.spec}; expected {loaded.spec}, which run {directory} was trained on. Leave it out.")
     rows = data.read_new(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from seqlab.layers import Bidirectional
 from seqlab.metrics.likelihood import first_of_burst, tail_scores
 from seqlab.model import SequenceModel
 from seqlab.tasks.base import Outcome, Task
+
+log = logging.getLogger("seqlab")
 
 
 class AnomalyDetection(Task):
@@ -157,6 +160,14 @@ class AnomalyDetection(Task):
         answers = []
         for inputs, length in zip(batch.inputs, lengths, strict=True):
             rows = inputs[:length]
+            if length <= int(self.num_rest):
+                log.warning(
+                    "the series has %d rows, and no row is judged before %d have gone by, %s of those that trained: nothing is flagged. Give more rows, or "
+                    "train with a smaller task.rest.",
+                    length,
+                    int(self.num_rest),
+                    self.rest,
+                )
             scores = self.anomaly_scores(rows[:-1], rows[1:, : self.num_series])
             answers.append({"score": scores.tolist(), "flag": (scores >= self.threshold).tolist()})
         return answers

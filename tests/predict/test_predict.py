@@ -234,6 +234,11 @@ def test_a_series_with_other_columns(series: Path, tmp_path: Path) -> None:
     [
         ("vocabulary.json", lambda text: json.dumps({**json.loads(text), "symbols": json.loads(text)["symbols"][:-1]}), "It is of another run"),
         ("vocabulary.json", lambda text: text[:-9], "cannot be read"),
+        (
+            "vocabulary.json",
+            lambda text: json.dumps({**json.loads(text), "symbols": json.loads(text)["symbols"][::-1]}),
+            "it was altered, or is of another run",
+        ),
         ("config.yaml", lambda text: text.replace("seqlab.data.text_folder.TextFolder", "torch.load"), "names 'torch.load' under data"),
     ],
 )

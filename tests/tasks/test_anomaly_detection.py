@@ -67,6 +67,15 @@ def test_a_spike_is_found_and_told_once() -> None:
     assert all(score == 0 for score in answer[0]["score"][:10])
 
 
+def test_a_series_too_short_to_be_judged_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    made = task()
+    made.answer(Batch(wave(11)[None], torch.empty(1, 0)))
+    assert not caplog.text
+    (answer,) = made.answer(Batch(wave(10)[None], torch.empty(1, 0)))
+    assert not any(answer["flag"])
+    assert "the series has 10 rows, and no row is judged before 10 have gone by" in caplog.text
+
+
 def test_a_value_beyond_the_range_is_flagged() -> None:
     made = task(range_tolerance=0.1)
     rows = torch.tensor([[0.0], [1.0], [float("nan")], [1.05], [1.2], [-0.05], [-0.2]])
