@@ -93,7 +93,7 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
     here = Path.cwd()
     for written, folder in commands:
         argv = json.loads(written)
-        check_harmless(argv, directory, plugins)
+        check_harmless(argv, directory, plugins, Path(folder))
         if not Path(folder).is_dir():
             raise ValueError(f"the folder {folder}, in which the sweep was started, is gone. Start it again by hand: {by_hand(argv, directory)}")
         os.chdir(folder)  # the paths of its command begin there
@@ -104,14 +104,18 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
     return 1 if failed else 0
 
 
-def check_harmless(argv: list[str], directory: Path, plugins: list[str]) -> None:
-    """Raise ValueError when a word of a recorded command could run code: a sweep may come from somebody else."""
+def check_harmless(argv: list[str], directory: Path, plugins: list[str], folder: Path) -> None:
+    """Raise ValueError when a word of a recorded command could run code: a sweep may come from somebody else.
+
+    plugins: files that the user trusts, as named here. folder: where the command runs, and its own paths begin.
+    """
     trusted = {Path(file).expanduser().resolve() for file in plugins}
     options = groups()
     for word in argv:
         key, _, value = word.lstrip("+~").removeprefix("hydra.sweeper.params.").partition("=")
         named = [name.strip(" '\"") for name in re.split(r"[\[\](),]", value)]
-        foreign = [file for file in named if file and Path(file).expanduser().resolve() not in trusted] if key == "plugins" else []
+        files = [str((folder / Path(file).expanduser()).resolve()) for file in named if file] if key == "plugins" else []
+        foreign = [file for file in files if Path(file) not in trusted]
         if word in ("-m", "--multirun") or word.startswith(HARMLESS):
             continue
         known = key in options and all(name in options[key] for name in named if name not in ("", "choice", "null"))
@@ -157,11 +161,12 @@ def to_prune(directory: Path) -> list[tuple[Path, str]]:
     """(directory, why) of what lies in the sweep and is of no use; never a link, the ledger itself, or a job that is running."""
     latest = ledger.latest_records(directory)
     old = ledger.superseded(directory)
-    found = [(place, "an earlier attempt") for place in sorted((directory / ledger.LEDGER / ledger.EARLIER).glob("*"))]
+    earlier = directory.resolve() / ledger.LEDGER / ledger.EARLIER
+    found = [(place, "an earlier attempt") for place in sorted(earlier.glob("*")) if place.resolve().parent == earlier]
     for record in latest.values():
-        state = ledger.state_of(directory, record)
-        if (state not in (*DONE, ledger.RUNNING) or record.directory in old) and _is_job_folder(directory, record):
-            found.append((directory / record.directory, "superseded" if record.directory in old else state))
+        of_no_use = ledger.state_of(directory, record) not in (*DONE, ledger.RUNNING) or record.directory in old
+        if of_no_use and _is_job_folder(directory, record) and not ledger.is_locked(directory, record.directory):
+            found.append((directory / record.directory, "superseded" if record.directory in old else ledger.state_of(directory, record)))
     return [(place, why) for place, why in found if place.is_dir() and not place.is_symlink()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -17,7 +16,7 @@ from omegaconf import DictConfig
 
 from seqlab import run_directory
 from seqlab.sweep.job_hash import job_hash
-from seqlab.sweep.ledger import DONE, Record, last_record, locked, new_record, open_sweep, set_aside, write_record
+from seqlab.sweep.ledger import DONE, InUse, Record, last_record, locked, new_record, open_sweep, read_summary, set_aside, write_record
 
 log = logging.getLogger("seqlab")
 started: list[tuple[Path, Path]] = []  # (directory, folder in its ledger) of the sweeps that this process began
@@ -50,6 +49,8 @@ def run_job(config: DictConfig, train: Callable[[bool], float | None], explain: 
             _take_over_or_train(sweep_directory, directory, record, train)
     except Exception as error:
         record.state, record.message = "failed", explain(error)
+        if isinstance(error, InUse):
+            record.started = 0.0  # never: what is known of the job is the record of the process that trains it
     except BaseException:
         record.state = "interrupted"
         raise
@@ -62,6 +63,8 @@ def _take_over_or_train(sweep_directory: Path, directory: Path, record: Record, 
     """Fill the record of a job that this process holds."""
     before = last_record(sweep_directory, record.directory)
     own = record.hash == (before.hash if before is not None else record.directory)  # else train() refuses the directory of another job
+    if not own and (directory / run_directory.CONFIG).exists():
+        record.started = 0.0  # never, as train() says: the directory stays that of the job before
     found = read_summary(directory) if own else None
     if found is not None and found["status"] in DONE:
         record.state, record.reused, record.metric = found["status"], True, found["monitor_value"]
@@ -77,15 +80,6 @@ def _take_over_or_train(sweep_directory: Path, directory: Path, record: Record, 
     ended = read_summary(directory)
     record.state = ended["status"] if ended is not None else "finished"
     record.metric = value if value is not None and math.isfinite(value) else None
-
-
-def read_summary(directory: Path) -> dict[str, Any] | None:
-    """The summary of a run as training wrote it, None where there is none that can be read."""
-    try:
-        summary = json.loads((directory / run_directory.SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return summary if isinstance(summary, dict) and {"status", "monitor_value"} <= summary.keys() else None
 
 
 def names(records: Sequence[Record]) -> str:

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,15 @@ DONE = ("finished", "pruned")  # these are not run again
 RUNNING = "running"
 
 
+class InUse(ValueError):
+    """Another process trains the job."""
+
+
 @dataclass
 class Record:
     """One job: `directory` relative to the sweep's, `state` finished, pruned, failed, interrupted or running. reused: its
-    result is an earlier sweep's. A job that says it is running and holds no lock was killed: `state_of`."""
+    result is an earlier sweep's. A job that says it is running and holds no lock was killed: `state_of`. started: 0 of a job
+    that was refused its directory, which another process or another job had."""
 
     number: int
     overrides: list[str]
@@ -103,7 +108,26 @@ def latest_records(sweep_directory: Path) -> dict[str, Record]:
     latest: dict[str, Record] = {}
     for record in all_records(sweep_directory):
         latest[record.directory] = record
-    return latest
+    return {name: _settled(sweep_directory, record) for name, record in latest.items()}
+
+
+def _settled(sweep_directory: Path, record: Record) -> Record:
+    """The record, with the result of a job whose process ended after its summary was written and before this was."""
+    if record.state != RUNNING or is_locked(sweep_directory, record.directory):
+        return record
+    summary = read_summary(sweep_directory / record.directory)
+    if summary is None or summary["status"] not in DONE:
+        return record
+    return replace(record, state=summary["status"], metric=summary["monitor_value"])
+
+
+def read_summary(directory: Path) -> dict[str, Any] | None:
+    """The summary of a run as training wrote it, None where there is none that can be read."""
+    try:
+        summary = json.loads((directory / run_directory.SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return summary if isinstance(summary, dict) and {"status", "monitor_value"} <= summary.keys() else None
 
 
 def superseded(sweep_directory: Path) -> set[str]:
@@ -122,7 +146,8 @@ def state_of(sweep_directory: Path, record: Record) -> str:
 
 def last_record(sweep_directory: Path, directory: str) -> Record | None:
     """The record of the job that last had a directory of the sweep, None when there is none."""
-    return latest_records(sweep_directory).get(directory) if (sweep_directory / LEDGER).is_dir() else None
+    record = latest_records(sweep_directory).get(directory) if (sweep_directory / LEDGER).is_dir() else None
+    return record if record is not None and record.started else None
 
 
 def set_aside(sweep_directory: Path, directory: str) -> Path:
@@ -141,14 +166,14 @@ def _lock_file(sweep_directory: Path, directory: str) -> Path:
 
 @contextmanager
 def locked(sweep_directory: Path, directory: str) -> Iterator[None]:
-    """Hold a job for the length of a block; a process that dies lets go. Raises ValueError when another process holds it."""
+    """Hold a job for the length of a block; a process that dies lets go. Raises InUse when another process holds it."""
     file = _lock_file(sweep_directory, directory)
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(
+            raise InUse(
                 f"the job in {sweep_directory / directory} is being trained by another process. Wait for it; `seqlab sweep status` shows it."
             ) from error
         yield

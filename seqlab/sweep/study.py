@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from seqlab.registry import unknown
-from seqlab.sweep.job import read_summary
+from seqlab.sweep.ledger import read_summary
 
 log = logging.getLogger("seqlab")
 TRIAL = "SEQLAB_TRIAL"  # environment variable of a job: which trial it is, as JSON

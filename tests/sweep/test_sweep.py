@@ -151,10 +151,40 @@ def test_a_config_that_cannot_be_built_has_a_name_too() -> None:
 
 
 def test_a_job_that_another_process_trains_is_left_alone(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    its = ledger.new_record(0, ["seed=1"], "mine", "h", ledger.open_sweep(SWEEP, "its", ["-m"]).name)
     with ledger.locked(SWEEP, "mine"):
+        ledger.write_record(SWEEP, its)
         assert sweep("seed=1", "hydra.sweep.subdir=mine") == 1
-    assert "is being trained by another process" in capsys.readouterr().err
-    assert not written()
+        assert "is being trained by another process" in capsys.readouterr().err
+        assert not written()
+        assert ledger.latest_records(SWEEP)["mine"] == its
+        (SWEEP / "mine").mkdir(exist_ok=True)
+        its.state = "failed"  # as it says between its end and the next attempt
+        ledger.write_record(SWEEP, its)
+        assert not command.to_prune(SWEEP)
+    assert len(command.to_prune(SWEEP)) == 1
+
+
+def test_a_job_that_was_refused_a_directory_does_not_take_over_what_lies_there(sweep: Sweep) -> None:
+    assert sweep("seed=1", "hydra.sweep.subdir=mine") == 0
+    for _ in range(2):
+        assert sweep("seed=2", "hydra.sweep.subdir=mine") == 1
+        assert [(record.state, record.reused) for record in records()] == [("failed", False)]
+    assert sweep("seed=1", "hydra.sweep.subdir=mine") == 0
+    assert [(record.state, record.reused) for record in records()] == [("finished", True)]
+
+
+def test_a_job_killed_after_its_summary_and_before_its_record_is_done(tmp_path: Path) -> None:
+    record = ledger.new_record(0, ["seed=1"], "job", "h", ledger.open_sweep(tmp_path, "s", ["-m"]).name)
+    ledger.write_record(tmp_path, record)
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/summary.json").write_text('{"status": "interrupted", "monitor_value": null}')
+    assert command.to_prune(tmp_path) == [(tmp_path / "job", "killed")]
+    (tmp_path / "job/summary.json").write_text('{"status": "finished", "monitor_value": 0.5}')
+    assert not command.to_prune(tmp_path)
+    assert ledger.latest_records(tmp_path)["job"].metric == 0.5
+    with ledger.locked(tmp_path, "job"):
+        assert ledger.latest_records(tmp_path)["job"].state == ledger.RUNNING
 
 
 def test_a_changed_job_supersedes_the_one_before(tmp_path: Path) -> None:
@@ -219,15 +249,26 @@ def test_a_strangers_sweep_is_not_repeated_when_its_command_could_run_code(word:
 
 def test_harmless_commands_are_repeated(tmp_path: Path) -> None:
     words = ["-m", "cell=rnn,lstm", "cell=choice(gru,lstm)", "wrap=[zoneout]", "seed=1,2", "optimizer.lr=tag(log,interval(1e-4,1e-1))", "data.path=../own.txt"]
-    command.check_harmless([*words, "hydra/launcher=joblib", "hydra.sweeper.num_trials=3"], tmp_path, [])
+    command.check_harmless([*words, "hydra/launcher=joblib", "hydra.sweeper.num_trials=3"], tmp_path, [], tmp_path)
     (tmp_path / "mine.py").write_text(PLUGIN)
-    command.check_harmless([f"plugins=[{tmp_path / 'mine.py'}]", "cell=plugin"], tmp_path, [str(tmp_path / "mine.py")])
+    command.check_harmless([f"plugins=[{tmp_path / 'mine.py'}]", "cell=plugin"], tmp_path, [str(tmp_path / "mine.py")], Path("/"))
+
+
+def test_a_plugin_file_is_the_one_that_the_command_would_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "half.py").write_text(PLUGIN)
+    monkeypatch.chdir(tmp_path / "mine")
+    with pytest.raises(ValueError, match=f"--plugin {tmp_path}/theirs/half.py if you trust the file"):
+        command.check_harmless(["plugins=[half.py]"], tmp_path, ["half.py"], tmp_path / "theirs")
+    command.check_harmless(["plugins=[half.py]"], tmp_path, ["../theirs/half.py"], tmp_path / "theirs")
 
 
 def test_prune_stays_in_the_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger.open_sweep(tmp_path / "sweep", "s", ["-m"])
     (tmp_path / "mine").mkdir()
     (tmp_path / "sweep/link").symlink_to(tmp_path / "mine")
+    (tmp_path / "sweep/.sweeps/earlier").symlink_to(tmp_path)  # where everything looks like an earlier attempt
     for number, name in enumerate(["../mine", "link", "."]):
         record = ledger.new_record(number, [], name, "h", "s")
         record.state = "failed"
