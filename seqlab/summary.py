@@ -19,7 +19,8 @@ from seqlab.tasks import Task
 
 
 def summarise(trainer: L.Trainer, task: Task, record: Record) -> dict[str, Any]:
-    """What can be said of every run, finished or not. Memory is the peak of the process, in MiB."""
+    """What can be said of every run, finished or not. Memory is the peak of the process, in MiB; of several, that of the first.
+    The speed is that of all together."""
     layers = {name: module for name, module in task.model.named_modules() if isinstance(module, Layer)}
     data = getattr(trainer, "datamodule", None)  # absent when single batches are fitted
     choices = {name: layer.choice() for name, layer in layers.items()}

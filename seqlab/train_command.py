@@ -26,6 +26,7 @@ from seqlab.config import config_folder
 from seqlab.hydra_setup import check_parts, prepare_hydra
 from seqlab.job_errors import CONFIG_ERRORS, explain, explain_job, keep_traceback
 from seqlab.overrides import wrong_overrides
+from seqlab.ranks.place import place, ranks_to_start
 from seqlab.sweep.job import names, run_job, started
 from seqlab.sweep.ledger import DONE, LEDGER, Record, close_sweep, read_records
 from seqlab.sweep.table import jobs_table
@@ -52,6 +53,11 @@ def main(argv: list[str]) -> int:
 
         return retry_sweeps(sweep, [])
     try:
+        if (here := place()) is not None and here.size > 1 and {"-m", "--multirun"} & set(argv):
+            raise ValueError(
+                f"{here.starter} has started {here.size} processes, and each would run the whole sweep. "
+                "Start `seqlab train -m` by itself: it starts the processes of each job."
+            )
         argv = _where_it_lies(argv)
         sys.argv = [COMMAND, *argv]
         prepare_hydra()
@@ -197,7 +203,6 @@ def _train(config: DictConfig, goes_on: bool = False) -> float | None:
 def _start(config: DictConfig, directory: Path, overrides: list[str], resuming: bool) -> float | None:
     """Train here, or start the ranks that train, as the config asks for one process or for several."""
     from seqlab.ranks.launch import Job, launch
-    from seqlab.ranks.place import place, ranks_to_start
     from seqlab.train import check_device, check_values, train
 
     number = ranks_to_start(config.trainer, place())

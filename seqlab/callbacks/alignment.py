@@ -34,7 +34,7 @@ class AlignmentPicture(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not isinstance(pl_module, CTC):
             raise ValueError(unknown("task for the alignment picture", type(pl_module).__name__, ["CTC"], "Leave callbacks=alignment out."))
-        if self.batch is not None:
+        if self.batch is not None and trainer.is_global_zero:
             draw_alignments(self.path, alignments(pl_module, self.batch, self.rows), label_names(pl_module))
 
 

@@ -35,7 +35,7 @@ class CaptionPicture(L.Callback):
         frontend = pl_module.model.frontend
         if not isinstance(frontend, ImageGrid):
             raise ValueError(unknown("front end for the picture of captions", type(frontend).__name__, ["ImageGrid"], "Leave callbacks=captions out."))
-        if self.batch is None:
+        if self.batch is None or not trainer.is_global_zero:
             return
         few = Batch(self.batch.inputs[: self.rows], self.batch.targets[: self.rows])
         written, weights = pl_module.attention(few)

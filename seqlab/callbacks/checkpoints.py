@@ -15,8 +15,8 @@ from seqlab.callbacks.interrupt import Interrupted
 from seqlab.callbacks.position import RESUME, Position, validation_due
 from seqlab.checkpoint import BEST, LAST, copy_checkpoint
 from seqlab.metrics_file import MetricsFile
-from seqlab.ranks.sharded import of_parts, own_part
 from seqlab.random_state import random_states, set_random_states
+from seqlab.ranks.sharded import of_parts, own_part
 from seqlab.registry import unknown
 from seqlab.run_directory import CHECKPOINTS
 from seqlab.tasks import Task

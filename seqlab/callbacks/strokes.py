@@ -31,8 +31,8 @@ class StrokePicture(L.Callback):
         if not isinstance(pl_module, Handwriting):
             raise ValueError(unknown("task for the picture of strokes", type(pl_module).__name__, ["Handwriting"], "Leave callbacks=strokes out."))
         data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, PenStrokes):
-            return  # debug=overfit, where there are batches and no data set
+        if not isinstance(data, PenStrokes) or not trainer.is_global_zero:
+            return  # debug=overfit, where there are batches and no data set; of several processes the first draws
         draw = torch.Generator(pl_module.device).manual_seed(self.seed)
         conditions = data.conditions.to(next(pl_module.parameters()))
         rows: list[tuple[str, list[Strokes]]] = [("traced", row) for row in self._traced(data)]

@@ -34,7 +34,7 @@ class VideoPicture(L.Callback):
         frontend = pl_module.model.frontend
         if not isinstance(frontend, Frames):
             raise ValueError(unknown("front end for the video picture", type(frontend).__name__, ["Frames"], "Leave callbacks=video out."))
-        if self.batch is None:
+        if self.batch is None or not trainer.is_global_zero:
             return
         answers = pl_module.predict(self.batch).tolist()
         named = list(zip(answers, self.batch.targets.tolist(), self.batch.inputs.float().cpu(), strict=True))

@@ -20,7 +20,7 @@ from typing import Any
 
 from seqlab.job_errors import RankError, from_plain
 from seqlab.ranks.agent import FAILURES
-from seqlab.ranks.worker import JOB
+from seqlab.ranks.worker import JOB, gone, is_running, processes
 from seqlab.run_directory import write
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -68,6 +68,7 @@ def environment(number: int, before: dict[str, str] | None = None) -> dict[str, 
     known = dict(os.environ if before is None else before)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     known.setdefault("OMP_NUM_THREADS", str(max(1, cores // number)))
+    known.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that it looked for parameters without a gradient and found none
     known["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), known.get("PYTHONPATH", "")]))  # this seqlab, and no other
     return known
 
@@ -93,16 +94,9 @@ class Ranks:
 
     def has_ended(self) -> bool:
         """Whether the end of the job has come: rank 0 is done, or another has failed or is gone without a word."""
+        missing = gone(self.folder)  # before the outcomes: the last thing that a rank does is to write its own
         outcomes = self.outcomes()
-        return 0 in outcomes or any("error" in outcome for outcome in outcomes.values()) or any(rank not in self.outcomes() for rank in self.gone())
-
-    def gone(self) -> list[int]:
-        """The ranks that were there and are not now."""
-        return [rank for rank, process in self.processes().items() if not is_running(process)]
-
-    def processes(self) -> dict[int, int]:
-        """{rank: process}, of those that have begun."""
-        return {int(file.stem): int(file.read_text(encoding="utf-8")) for file in self.folder.glob("[0-9]*.pid")}
+        return 0 in outcomes or any("error" in outcome for outcome in outcomes.values()) or any(rank not in outcomes for rank in missing)
 
     def outcomes(self) -> dict[int, dict[str, Any]]:
         """{rank: how it ended}, of those that have said so."""
@@ -116,7 +110,7 @@ class Ranks:
 
     def pass_on(self) -> None:
         """Send each rank the signals it has not got yet; one that has only begun gets them then."""
-        for rank, process in self.processes().items():
+        for rank, process in processes(self.folder).items():
             for number in self.received[self._told.get(rank, 0) :]:
                 self._told[rank] = self._told.get(rank, 0) + 1
                 if is_running(process):
@@ -129,7 +123,7 @@ class Ranks:
         if self.agent.poll() is None:
             self.agent.kill()
             self.agent.wait()
-        for process in self.processes().values():
+        for process in processes(self.folder).values():
             try:
                 os.killpg(process, signal.SIGKILL)  # torchrun makes each rank the leader of a group
             except ProcessLookupError:
@@ -149,15 +143,6 @@ class Ranks:
                 signal.signal(number, handler)
 
 
-def is_running(process: int) -> bool:
-    """Whether a process is there."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def result(outcomes: dict[int, dict[str, Any]], failures: dict[int, int], received: Sequence[int], number: int) -> float | None:
     """What `launch` returns or raises, for what is known of the ranks at the end. received: the signals that were passed on."""
     first = outcomes.get(0, {})
@@ -169,7 +154,7 @@ def result(outcomes: dict[int, dict[str, Any]], failures: dict[int, int], receiv
         raise SystemExit(first.get("exit", 128 + received[0]))
     killed = {rank: status for rank, status in failures.items() if rank not in outcomes}
     if killed:
-        rank, status = min(killed.items())
+        rank, status = min(killed.items(), key=lambda one: (one[1] == -signal.SIGTERM, one))  # with which torchrun ends those that are left
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status} and said nothing"
         reason = " For want of memory, perhaps: then a smaller batch helps." if status == -signal.SIGKILL else ""
         raise RankError(f"rank {rank} of {number} {how}, and the others were stopped.{reason} What was saved is whole.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -9,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -26,9 +28,49 @@ class ShardedStrategy(ModelParallelStrategy):
         super().setup_environment()
 
     def setup(self, trainer: L.Trainer) -> None:
-        if any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks):  # pyright: ignore[reportAttributeAccessIssue]
-            raise ValueError("callbacks=[ema] keeps a second copy of whole weights, which trainer=fsdp2 has none of. Take trainer=ddp, or leave ema out.")
+        for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(callback, need_whole_weights()):
+                raise ValueError(
+                    f"the callback {type(callback).__name__} needs whole weights in one process, and trainer=fsdp2 divides them. "
+                    "Take trainer=ddp, or leave it out of callbacks=[…]."
+                )
         super().setup(trainer)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """As Lightning's own, which fails for an optimizer without states (2.6.6), and reads without looking at the checksum."""
+        from seqlab.checkpoint import read_checkpoint  # not at import time: it lies above
+
+        assert self.model is not None
+        content = read_checkpoint(Path(self.broadcast(checkpoint_path)))
+        put_weights(self.model, content.pop("state_dict"))
+        for optimizer, state in zip(self.optimizers, content["optimizer_states"], strict=True):
+            put_optimizer_state(self.model, optimizer, state)
+        return content
+
+
+def put_optimizer_state(model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimizer of divided weights the whole state that a checkpoint holds."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+    from torch.distributed.fsdp import FullyShardedDataParallel, OptimStateKeyType
+
+    if not state["state"]:
+        for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+            group.update({name: value for name, value in saved.items() if name != "params"})
+        return
+    named = FullyShardedDataParallel.rekey_optim_state_dict(state, OptimStateKeyType.PARAM_NAME, model)
+    set_optimizer_state_dict(model, optimizer, named, options=StateDictOptions(full_state_dict=True))
+
+
+def need_whole_weights() -> tuple[type, ...]:
+    """The callbacks that copy weights, or run the model outside of its steps."""
+    from seqlab.callbacks.alignment import AlignmentPicture  # not at import time: they lie above
+    from seqlab.callbacks.attention import AttentionPicture
+    from seqlab.callbacks.captions import CaptionPicture
+    from seqlab.callbacks.gradient import GradientRecord
+    from seqlab.callbacks.strokes import StrokePicture
+    from seqlab.callbacks.video import VideoPicture
+
+    return (WeightAveraging, AlignmentPicture, AttentionPicture, CaptionPicture, GradientRecord, StrokePicture, VideoPicture)
 
 
 def put_weights(model: nn.Module, weights: dict[str, Any]) -> None:

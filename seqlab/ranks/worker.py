@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ def main(folder: Path) -> int:
     write(folder / f"{rank}.pid", str(os.getpid()))
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     sys.path[:] = job["path"]
+    signal.signal(signal.SIGTERM, lambda number, frame: stop(folder, number))
     outcome = train(job)
     write(folder / f"{rank}.json", json.dumps({**outcome, "at": time.time()}))
     if "error" not in outcome:
@@ -33,6 +35,31 @@ def main(folder: Path) -> int:
     while rank and not (folder / "0.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     return 1
+
+
+def stop(folder: Path, number: int) -> None:
+    """For SIGTERM outside of the training itself. Where another rank is dead it is torchrun's, and what this one is about to record goes first."""
+    if not gone(folder):
+        raise SystemExit(128 + number)
+
+
+def processes(folder: Path) -> dict[int, int]:
+    """{rank: process}, of those that have begun."""
+    return {int(file.stem): int(file.read_text(encoding="utf-8")) for file in folder.glob("[0-9]*.pid")}
+
+
+def gone(folder: Path) -> list[int]:
+    """The ranks that were there and are not now."""
+    return [rank for rank, process in processes(folder).items() if not is_running(process)]
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:

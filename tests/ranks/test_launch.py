@@ -16,8 +16,8 @@ import pytest
 
 from seqlab.job_errors import RankError, explain_job, from_plain, to_plain
 from seqlab.ranks import launch as launching
-from seqlab.ranks.launch import Job, command, environment, is_running, launch, result
-from seqlab.ranks.worker import JOB
+from seqlab.ranks.launch import Job, command, environment, launch, result
+from seqlab.ranks.worker import JOB, is_running, processes, stop
 from tests.ranks import fake_torchrun
 from tests.ranks.fake_torchrun import ERROR
 
@@ -30,14 +30,13 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
     """start("returns", "fails") launches ranks that do so; afterwards none of them is there, nor their folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     begun: list[int] = []
-    processes = launching.Ranks.processes
 
-    def watched(ranks: launching.Ranks) -> dict[int, int]:
-        found = processes(ranks)
+    def watched(folder: Path) -> dict[int, int]:
+        found = processes(folder)
         begun.extend(found.values())
         return found
 
-    monkeypatch.setattr(launching.Ranks, "processes", watched)
+    monkeypatch.setattr(launching, "processes", watched)
 
     def run(*behaviours: str) -> float | None:
         words = [sys.executable, "-S", "-E", fake_torchrun.__file__]
@@ -96,6 +95,7 @@ FAILED = {"error": ERROR, "at": 2.0}
         ({0: FAILED, 1: {"error": {**ERROR, "message": "the first"}, "at": 1.0}}, {0: 1}, [], "the first"),
         ({0: FAILED}, {0: 1, 1: -9}, [], "rank 1 of 2 was killed by SIGKILL"),  # rank 0 misses rank 1
         ({0: {"exit": 143, "at": 1.0}}, {1: -11}, [], "rank 1 of 2 was killed by SIGSEGV"),  # and is ended by torchrun
+        ({}, {0: -15, 1: -9}, [], "rank 1 of 2 was killed by SIGKILL"),
         ({}, {1: 3}, [], "rank 1 of 2 ended with status 3 and said nothing"),
         ({}, {}, [], "the 2 ranks ended without a result"),
         ({0: FAILED}, {0: 1}, [signal.SIGTERM], "no file is there"),  # while it saved
@@ -149,3 +149,11 @@ def test_the_ranks_read_the_config_as_it_was_resolved(start: Launch, monkeypatch
     monkeypatch.setattr(launching.Ranks, "watch", lambda ranks, agent: (seen.append(json.loads((ranks.folder / JOB).read_text())), watch(ranks, agent))[1])
     start("returns")
     assert {"config": "seed: 0\n", "directory": "run", "overrides": ["seed=0"], "resuming": False, "path": sys.path}.items() <= seen[0].items()
+
+
+def test_torchrun_s_signal_lets_a_rank_write_its_records(tmp_path: Path) -> None:
+    (tmp_path / "0.pid").write_text(str(os.getpid()))
+    with pytest.raises(SystemExit):  # the job's own
+        stop(tmp_path, signal.SIGTERM)
+    (tmp_path / "1.pid").write_text(str(2**22 + 1))  # no process has this number
+    stop(tmp_path, signal.SIGTERM)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
+from seqlab.cli import main
+from seqlab.ranks import launch as launching
 from seqlab.ranks.place import Place, of_one_process, place, ranks_asked_for, ranks_to_start
 from tests.train.conftest import small_config
 
@@ -64,3 +70,34 @@ def test_a_rank_starts_none_and_their_number_has_to_be_the_config_s() -> None:
         ranks_to_start(DDP, Place(0, 4, "srun"))
     with pytest.raises(ValueError, match="torchrun has started 2 processes, but the trainer is for 1"):
         ranks_to_start({"devices": 1}, Place(0, 2, "torchrun"))
+
+
+def test_a_sweep_is_not_run_once_in_each_rank(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "-m", "seed=1,2"]) == 2
+    assert "torchrun has started 4 processes, and each would run the whole sweep" in capsys.readouterr().err
+
+
+def test_what_cannot_be_started_is_said_before_anything_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launching, "launch", lambda *arguments: pytest.fail("ranks were started"))
+    assert main(["train", "trainer.devices=2", "hydra.run.dir=run"]) == 1
+    assert "trainer.devices is 2 and num_nodes 1, but this trainer is for one process. Take trainer=ddp trainer.devices=N." in capsys.readouterr().err
+    assert main(["train", "trainer=ddp", "seed=-1", "hydra.run.dir=run"]) == 1
+    assert "seed is -1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ranks_get_the_run_s_own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    jobs: list[launching.Job] = []
+    monkeypatch.setattr(launching, "launch", lambda job, number: jobs.append(job) or float(number))
+    assert main(["train", "trainer=ddp", "trainer.devices=3", "trainer.accelerator=cpu", "cell=lstm", "cell.hidden_size=7", "hydra.run.dir=run"]) == 0
+    (job,) = jobs
+    config = OmegaConf.create(job.config)
+    assert config.encoder.cell == config.cell  # resolved
+    assert (config.cell.name, config.cell.hidden_size, config.trainer.devices) == ("lstm", 7, 3)
+    assert (job.directory, job.resuming) == (str(tmp_path / "run"), False)
+    assert job.logging["handlers"]["file"]["filename"] == f"{tmp_path}/run/train.log"
+    assert "cell=lstm" in json.loads(json.dumps(asdict(job)))["overrides"]
