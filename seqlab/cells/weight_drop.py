@@ -31,7 +31,8 @@ class WeightDrop(WrapperCell, NativeCell):
             chosen = [name for name in known if role(name) == "recurrent"]
             if not chosen:
                 raise ValueError(
-                    f"cell {type(cell).__name__} has no parameter named recurrent_weight; it has {', '.join(known) or 'none'}. Say which with names=[…]."
+                    f"cell {type(cell).__name__} has no parameter named recurrent_weight; it has {', '.join(known) or 'none'}. Say which with names=[…], or "
+                    "leave the wrapper out, as wrap=[] does."
                 )
         else:
             for name in names:
