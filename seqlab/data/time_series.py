@@ -108,7 +108,9 @@ class TimeSeries(SequenceDataModule):
     def file(self) -> Path:
         """The table. Data sets with a name override it."""
         if self.path is None:
-            raise ValueError("data=time_series has no file; expected a table with a row for each time. Give data.path=FILE, or data.train=FILE and data.test=FILE.")
+            raise ValueError(
+                "data=time_series has no file; expected a table with a row for each time. Give data.path=FILE, or data.train=FILE and data.test=FILE."
+            )
         return Path(self.path).expanduser()
 
     @property
