@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from seqlab import run_directory
 from seqlab.build import build_data
@@ -49,7 +50,7 @@ def evaluate(
     config = read_config(directory)
     check_targets(config, ("data", "trainer"), directory / run_directory.CONFIG)
     config = changed(config, changes)
-    config.trainer = of_one_process(config.trainer)
+    OmegaConf.update(config, "trainer", of_one_process(config.trainer), merge=False)
     check_device(config.trainer)
     loaded = load_run(directory, checkpoint, plugins)
     if picture is not None:

@@ -55,6 +55,7 @@ def ranks_asked_for(trainer: Mapping[str, Any]) -> int | None:
     for name, value in (("devices", devices), ("num_nodes", nodes)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"trainer.{name} is {value!r}; expected how many, 1 or more. Which GPUs they are is said with CUDA_VISIBLE_DEVICES.")
+    assert isinstance(devices, int)
     return devices * nodes
 
 

@@ -65,15 +65,18 @@ def is_running(process: int) -> bool:
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """How the training of this rank ended: {"value": …}, {"exit": status}, {"interrupt": words} or {"error": …, …}."""
     from hydra.core.utils import configure_log
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
 
     from seqlab.job_errors import to_plain
     from seqlab.train import quiet_libraries, train
 
     try:
-        configure_log(OmegaConf.create(job["logging"]), job["verbose"])
+        config, log = OmegaConf.create(job["config"]), OmegaConf.create(job["logging"])
+        assert isinstance(config, DictConfig)
+        assert isinstance(log, DictConfig)
+        configure_log(log, job["verbose"])
         quiet_libraries()
-        return {"value": train(OmegaConf.create(job["config"]), Path(job["directory"]), job["overrides"], job["resuming"])}
+        return {"value": train(config, Path(job["directory"]), job["overrides"], job["resuming"])}
     except KeyboardInterrupt as interrupt:
         return {"interrupt": str(interrupt)}
     except SystemExit as end:

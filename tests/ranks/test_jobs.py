@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -169,3 +170,22 @@ def test_a_search_whose_trials_run_side_by_side(tmp_path: Path) -> None:
         (rate,) = (word.partition("=")[2] for word in record.overrides if word.startswith("optimizer.lr="))
         assert run.checkpoint("last")["seqlab"]["config"]["optimizer"]["lr"] == float(rate)
     assert ranks_of(tmp_path) == []
+
+
+def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`seqlab train` in two processes that the user's own torchrun starts; $RANK in a word is the rank."""
+    line = " ".join([shlex.quote(sys.executable), "-m", "seqlab.cli", "train", *words, *SMALL])
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python", "sh", "-c", line]
+    return subprocess.run(start, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+
+def test_inside_torchrun_the_ranks_are_those_that_are_there(tmp_path: Path) -> None:
+    done = torchrun(tmp_path, *TWO, "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    run = Run(tmp_path / "run", None)
+    assert (run.summary["status"], run.summary["processes"], run.summary["steps"]) == ("finished", 2, 6)
+    assert done.stdout.count("run directory: ") == 1
+    unlike = torchrun(tmp_path, *TWO, "hydra.run.dir=unlike", "seed=$RANK")
+    assert unlike.returncode != 0
+    assert "the ranks do not have the same config: seed differs (rank 0: 0; rank 1: 1)" in unlike.stderr
+    assert not (tmp_path / "unlike").exists()
