@@ -18,14 +18,15 @@ Write text with a language model that `seqlab train experiment=char_lm` or `expe
   top_k=K            draw from the K likeliest symbols only; 1 is the likeliest every time
   top_p=P            draw from the fewest symbols whose probabilities add up to P
   seed=0             the same seed writes the same text
-  num=1              how many texts, with the seeds seed, seed + 1, ...
+  num=1              how many texts, with the seeds seed, seed + 1, ...; of a beam the num best
+  beam=K             nothing is drawn: the likeliest text that a beam search with K hypotheses finds; repeats itself more than drawn text does
   checkpoint=NAME    which weights: best or last; by default those that training tested
   plugins=[FILE,...] plugin files that the run was trained with and that you trust
 
 seqlab generate run=DIR prompt='The ' length=400 temperature=0.8
 """
 
-# how the value of each key is read; their defaults stand in seqlab.generate.generate
+# how the value of each key is read; their defaults stand in seqlab.generate.generate and seqlab.likeliest.likeliest
 READERS: dict[str, Callable[[str], Any]] = {
     "run": str,
     "prompt": str,
@@ -35,6 +36,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "top_p": float,
     "seed": int,
     "num": int,
+    "beam": int,
     "checkpoint": str,
     "plugins": files,
 }
@@ -46,8 +48,12 @@ def main(argv: list[str]) -> int:
         print(HELP, end="")
         return 0
     options = parse("generate", argv, READERS)
+    drawn = [name for name in ("temperature", "top_k", "top_p", "seed") if name in options]
+    if "beam" in options and drawn:
+        raise ValueError(f"{drawn[0]} is given, but with beam={options['beam']} nothing is drawn. Leave {drawn[0]} or beam out.")
     from seqlab.generate import generate  # torch is not needed for --help
+    from seqlab.likeliest import likeliest
 
-    for piece in generate(**options):
+    for piece in (likeliest if "beam" in options else generate)(**options):
         print(piece, end="", flush=True)
     return 0

@@ -14,7 +14,10 @@ from seqlab.cli import main
 from seqlab.data.vocabulary import Vocabulary
 from seqlab.generate import generate
 from seqlab.generate_command import HELP, READERS
+from seqlab.likeliest import likeliest
 from seqlab.runs import load_run
+from seqlab.search import Beam
+from seqlab.tasks import LanguageModelling
 from tests.text_runs import TEXT, make_run, save
 
 
@@ -75,6 +78,32 @@ def test_the_seed_decides_and_texts_have_seeds_of_their_own(characters: Path) ->
     assert write(seed=1) == write(seed=1)
     assert write(seed=1) != write(seed=2)
     assert write(seed=1, num=2) == write(seed=1)[:-1] + "\n\n" + write(seed=2)
+
+
+def test_a_beam_writes_the_likeliest_text(characters: Path, documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run, prompt in ((characters, "the"), (documents, "")):
+        assert "".join(likeliest(run, prompt, length=12, beam=1)) == "".join(generate(run, prompt, length=12, top_k=1))
+    task, symbols = load_run(characters).task, vocabulary(characters)
+    assert isinstance(task, LanguageModelling)
+    found = task.likeliest(symbols.opening("the"), Beam(8, num_best=8), 6)
+    opening = symbols.opening("the").tolist()
+    for one in found:
+        scores, _ = task.model(torch.tensor([[*opening, *one.ids[:-1]]]))
+        expected = scores[0, len(opening) - 1 :].double().log_softmax(-1)[range(6), list(one.ids)].sum()
+        assert one.log_probability == pytest.approx(float(expected), abs=1e-4)  # the model is in float32
+    assert found[0].log_probability >= task.likeliest(symbols.opening("the"), Beam(1), 6)[0].log_probability
+    assert main(["generate", f"run={characters}", "prompt=the", "length=6", "beam=8", "num=2"]) == 0
+    assert capsys.readouterr().out == "\n\n".join("the" + symbols.decode(one.ids) for one in found[:2]) + "\n"
+    assert "".join(likeliest(characters, "the", length=0)) == "the\n"
+    for options, message in (
+        ({"beam": 10**6}, "but the vocabulary has"),
+        ({"beam": 2, "num": 3}, "num is 3 and beam 2"),
+        ({"beam": 0}, "beam is 0; expected at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(likeliest(characters, "the", **options))
+    assert main(["generate", f"run={characters}", "beam=2", "temperature=0.5"]) == 1
+    assert "temperature is given, but with beam=2 nothing is drawn" in capsys.readouterr().err
 
 
 def test_the_checkpoint_decides(characters: Path) -> None:

@@ -74,11 +74,11 @@ def greedy(step: Step, scores: Tensor, state: State, max_steps: int | Sequence[i
 
 
 @torch.no_grad()
-def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps: int | Sequence[int], end: int) -> list[list[Hypothesis]]:
+def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps: int | Sequence[int], end: int | None) -> list[list[Hypothesis]]:
     """scores (B, V), state -> up to num_best hypotheses for each row, the best first.
 
-    max_steps: one number, or one for each row. A row depends on nothing but itself: not on the batch, nor on padding that
-    the model ignores.
+    max_steps: one number, or one for each row. end: the symbol that ends a hypothesis; None: none does. A row depends on
+    nothing but itself: not on the batch, nor on padding that the model ignores.
     """
     limits = [max_steps] * len(scores) if isinstance(max_steps, int) else list(max_steps)
     if len(limits) != len(scores) or min(limits) < 1:
@@ -101,7 +101,7 @@ def beam_search(step: Step, scores: Tensor, state: State, beam: Beam, max_steps:
         width = min(2 * size, candidates.shape[1])  # enough to go on with `size`, whatever ends
         values, places = candidates.topk(width, dim=1)
         parents, symbols = places // vocabulary, places % vocabulary
-        ends = symbols == end
+        ends = torch.zeros_like(symbols, dtype=torch.bool) if end is None else symbols == end
         penalties = _penalties(beam, coverage, state, batch)
         within = ends & (torch.arange(width, device=device) < size) & values.isfinite()
         for row, place in within.nonzero().tolist():

@@ -17,7 +17,7 @@ from seqlab.executors import lengths_to_mask
 from seqlab.heads import CRFHead, HeadWithLoss
 from seqlab.layers import Bidirectional
 from seqlab.metrics.neural_cache import NeuralCache
-from seqlab.search import Sampling, sample
+from seqlab.search import Beam, Hypothesis, Sampling, beam_search, sample
 from seqlab.tasks.base import Outcome, Task
 
 
@@ -124,13 +124,21 @@ class LanguageModelling(Task):
 
     def sample(self, prompt: Tensor, sampling: Sampling, generator: torch.Generator, max_steps: int, end: int | None = None) -> Iterator[int]:
         """prompt ids (T,), at least one -> ids drawn one by one; `end` is drawn last. In evaluation mode, without gradients."""
+        drawn = sample(self.step, *self.after(prompt), sampling, [generator], max_steps, end)
+        return (int(ids) for ids in drawn)
+
+    def likeliest(self, prompt: Tensor, beam: Beam, max_steps: int, end: int | None = None) -> list[Hypothesis]:
+        """prompt ids (T,), at least one -> how it most likely goes on, the best first. In evaluation mode, without gradients."""
+        return beam_search(self.step, *self.after(prompt), beam, max_steps, end)[0]
+
+    def after(self, prompt: Tensor) -> tuple[Tensor, State]:
+        """prompt ids (T,) -> scores (1, V) of the next symbol and the state, what every search begins with; in evaluation mode from now on."""
         if len(prompt) < 1:
             raise ValueError("the prompt is empty; expected at least one symbol for the model to start from.")
         self.eval()
         with torch.inference_mode():
             scores, state = self.model(prompt[None].to(self.device))
-        drawn = sample(self.step, scores[:, -1], state, sampling, [generator], max_steps, end)
-        return (int(ids) for ids in drawn)
+        return scores[:, -1], state
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """ids (B,), state -> scores (B, V) of the next symbol, and the state."""

@@ -10,6 +10,7 @@ import torch
 from seqlab import Bidirectional, Layer, Stack, make_cell
 from seqlab.attention import AdditiveAttention, DotAttention, GeneralAttention, LocationAttention
 from seqlab.executors import lengths_to_mask
+from seqlab.registry import known_names
 from seqlab.search import Beam, beam_search
 from seqlab.seq2seq import Bridge, Decoder, TeacherForcing
 
@@ -76,6 +77,24 @@ def test_any_decoder_starts_from_any_encoder_and_gradients_reach_it(encoder: str
     scores.square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in (*reads.parameters(), *decoder.parameters()))
     assert all(p.grad.any() for p in decoder.bridge.parameters())
+
+
+@pytest.mark.parametrize("name", known_names())
+def test_every_cell_reads_and_writes(name: str) -> None:
+    """As encoder, of both directions and stacked, before a decoder of another cell, depth and width, and the other way round."""
+    x, tokens = source()
+    for reading, writing in ((name, "lstm"), ("gru", name)):
+        torch.manual_seed(2)
+        reads = Stack.of(reading, 3, 4, 2, bidirectional=True).double()
+        decoder = Decoder(7, reads, partial(Stack.of, writing, hidden_size=5, num_layers=1), GeneralAttention, embedding_size=4).double()
+        state = begin(reads, decoder, x, LENGTHS)
+        scores, _ = decoder(tokens, state)
+        torch.nn.functional.cross_entropy(scores.flatten(0, 1), tokens.flatten()).backward()
+        parameters = (*reads.parameters(), *decoder.parameters())
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in parameters)
+        assert all(sum(p.grad.abs().sum() for p in layer.parameters()) > 0 for layer in (*reads.children(), decoder.layers, decoder.bridge))
+        found = beam_search(decoder.step, *decoder.step(tokens[:, 0], {k: v.detach() for k, v in state.items()}), Beam(2), 3, end=2)
+        assert all(0 <= row[0].log_probability * -1 < torch.inf for row in found)
 
 
 def test_the_top_of_the_decoder_reads_the_top_of_the_encoder() -> None:
