@@ -17,7 +17,7 @@ Blank rows stay blank. No training data is needed, and no code in the run direct
 
   run=DIR             the run directory; training prints it in its last line
   input=FILE          the new input: lines of text, a table with the same columns, token lines, a series, a folder of
-                      series, questions as JSONL, a WAV file or a folder of them
+                      series, questions as JSONL, a WAV file or a picture, or a folder of them
   output=FILE         where the answers go; a picture, where there is one worth looking at, lies beside it as .png
   checkpoint=NAME     which weights: best or last; by default those that training tested
   overwrite=false     true: an output that exists is replaced

@@ -35,7 +35,7 @@ ROOMS = {
     ),
     "testing": ("layers executors cells.base registry", "torch numpy"),
 }
-EXTRA = {"registry.py": "seqlab.cell_text", "testing/pytest_entry.py": "pytest", "check.py": "seqlab.testing"}  # one file each
+EXTRA = {"registry.py": "seqlab.cell_text", "testing/pytest_entry.py": "pytest", "check.py": "seqlab.testing", "data/image_files.py": "PIL"}  # one file each
 
 
 def imports(file: Path) -> set[str]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seqlab.data.base import Batch, DataSpec, Example, SequenceDataModule
+from seqlab.data.base import Batch, DataSpec, Example
+from seqlab.data.image_files import PictureData
 from seqlab.data.mnist import read_mnist
 from seqlab.data.moving_digits import DIGIT, halved
 from seqlab.data.pairs import END, MARKS, pad_pairs
@@ -38,12 +39,13 @@ class SceneSplit(Dataset[Example]):
         return Example(scene, caption)
 
 
-class DigitScenes(SequenceDataModule):
+class DigitScenes(PictureData):
     """Say what is in a picture: one to three digits of MNIST in half their size, in a row, "a three left of a seven", or in a column,
     "a three above a seven above a two"; read from the left, and from above.
 
     Inputs (48, 48): the rows of the picture, pixels in 0..1. Targets (U): ids of the caption's words, END among them. Which digits,
-    how many and where is drawn by `seed`; in its place of 3 × 3 each is moved by up to two pixels. Each part of MNIST gives its own digits.
+    how many and where is drawn by `seed`; in its place of 3 × 3 each is moved by up to two pixels. Each part of MNIST gives its own
+    digits. New input: pictures of that size; files: which of a folder.
     """
 
     def __init__(
@@ -52,12 +54,13 @@ class DigitScenes(SequenceDataModule):
         num_val: int = 1000,
         num_test: int = 2000,
         data_dir: str | Path | None = None,
+        files: str = "*.png",
         batch_size: int = 64,
         eval_batch_size: int | None = 250,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(files, (SIDE, SIDE), batch_size, eval_batch_size, num_workers, seed)
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
         for split, size in self.sizes.items():
             if size < 1:
@@ -75,6 +78,12 @@ class DigitScenes(SequenceDataModule):
             draw = torch.Generator().manual_seed(3 * self.seed + number)
             small = halved(images)
             self.splits[split] = SceneSplit([_scene(small, labels, draw) for _ in range(self.sizes[split])])
+
+    def as_input(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+    def joined(self, symbols: Sequence[str]) -> str:
+        return " ".join(symbols)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return pad_pairs(examples)

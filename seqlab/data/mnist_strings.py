@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import Batch, DataSpec, Example, SequenceDataModule
+from seqlab.data.image_files import PictureData
 from seqlab.data.mnist import read_mnist
 from seqlab.data.pairs import pad_pairs
 from seqlab.data.strings import DigitString, StringSplit, check_strings, draw_strings
@@ -17,12 +18,12 @@ from seqlab.data.transcripts import Transcripts
 SIDE = 28  # pixels of a digit, either way
 
 
-class MNISTStrings(SequenceDataModule):
+class MNISTStrings(PictureData):
     """Strings of min_digits to max_digits images side by side, read column by column, and what they say.
 
     Between two of them lie −overlap to +gap columns, drawn for each; where they overlap the brighter pixel counts. The images of
     a split are those of MNIST's split alone: strings of the test hold test images. targets: "transcript" for task=ctc, "symbols"
-    for task=seq2seq.
+    for task=seq2seq. New input: pictures 28 pixels high, bright digits on a dark ground; files: which of a folder.
     """
 
     def __init__(
@@ -36,12 +37,13 @@ class MNISTStrings(SequenceDataModule):
         num_val: int = 500,
         num_test: int = 2_000,
         data_dir: str | Path | None = None,
+        files: str = "*.png",
         batch_size: int = 64,
         eval_batch_size: int | None = 250,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(files, (SIDE, None), batch_size, eval_batch_size, num_workers, seed)
         check_strings(min_digits, max_digits, num_train=num_train, num_val=num_val, num_test=num_test)
         if not (0 <= overlap < SIDE and gap >= 0):
             raise ValueError(f"data.overlap is {overlap} and data.gap {gap}; expected 0 <= overlap < {SIDE} and a gap of at least 0 columns.")
@@ -76,6 +78,12 @@ class MNISTStrings(SequenceDataModule):
             return row
 
         return join
+
+    def as_input(self, pixels: Tensor) -> Tensor:
+        return pixels.t().contiguous()
+
+    def joined(self, symbols: Sequence[str]) -> str:
+        return self.transcripts.pieces.join(symbols)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return pad_pairs(examples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 
 from seqlab.data.base import Example, ExampleSplit, SequenceDataModule
 from seqlab.data.batches import BudgetBatches
+from seqlab.data.file_answers import as_text
 from seqlab.data.labelled_text import read_record
 from seqlab.data.pieces import SPACE
 from seqlab.data.side import UNKNOWN, Side
@@ -106,20 +107,18 @@ class PairSides(SequenceDataModule):
             )
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
-        """A line for each row that was read: text, several hypotheses with tabs between; or, into a .jsonl file, an object with their scores."""
-        join = self.sides[1].pieces.join
-        as_json = output.suffix == ".jsonl"
-        lines = []
-        for answer in answers:
-            if answer is None:
-                lines.append("")
-                continue
-            several = [
-                {"text": join(found["symbols"]), **{name: value for name, value in found.items() if name != "symbols"}}
-                for found in answer.get("hypotheses", [])
-            ]
-            if as_json:
-                lines.append(json.dumps({"text": join(answer["symbols"]), **({"hypotheses": several} if several else {})}, ensure_ascii=False))
-            else:
-                lines.append("\t".join(found["text"] for found in several) if several else join(answer["symbols"]))
-        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_lines(answers, self.sides[1].pieces.join, output)
+
+
+def write_lines(answers: Sequence[dict[str, Any] | None], join: Callable[[Sequence[str]], str], output: Path) -> None:
+    """A line for each row that was read: text, several hypotheses with tabs between; or, into a .jsonl file, an object with their scores."""
+    lines = []
+    for answer in answers:
+        said = None if answer is None else as_text(answer, join)
+        if said is None:
+            lines.append("")
+        elif output.suffix == ".jsonl":
+            lines.append(json.dumps(said, ensure_ascii=False))
+        else:
+            lines.append("\t".join(one["text"] for one in said.get("hypotheses", [said])))
+    output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

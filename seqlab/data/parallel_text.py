@@ -17,7 +17,7 @@ from seqlab.data.pairs import END, pad_pairs
 from seqlab.data.pieces import Pieces
 from seqlab.data.side import Side
 from seqlab.data.splits import warn_of_duplicates
-from seqlab.data.text_files import read_lines
+from seqlab.data.text_files import read_lines, table_kind
 
 log = logging.getLogger("seqlab")
 
@@ -108,8 +108,10 @@ class ParallelText(PairSides):
         return [self.sides[0].symbols[index] for index in inputs.tolist()]
 
     def read_new(self, file: Path) -> list[Example | None]:
-        """A line of the file is a source; one without a piece, a blank one, is None."""
+        """A line of the file is a source, of a TSV file its first column; one without a piece, a blank one, is None."""
         lines = read_lines(file, self.encoding)
+        if table_kind(file) == "tsv":
+            lines = [line.partition("\t")[0] for line in lines]
         found = [self.sides[0].encode(line) for line in lines]
         rows = [Example(row, torch.zeros(0, dtype=torch.long)) if len(row) else None for row in found]
         self.say_long(file, rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from abc import abstractmethod
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import SPEC, DataSpec, Example, SequenceDataModule
+from seqlab.data.file_answers import find_in_folder, write_file_answers
 from seqlab.data.labelled_text import read_record
 from seqlab.data.wav import read_wav
 
@@ -52,10 +52,7 @@ class Recordings(SequenceDataModule):
 
     def find_files(self, folder: Path) -> list[Path]:
         """The recordings in a folder, in the order of their names. Raises ValueError when there is none."""
-        places = sorted(place for place in folder.glob(self.files) if place.is_file())
-        if not places:
-            raise ValueError(f"folder {folder} has no file {self.files!r}; expected recordings. Give another folder, or data.files=PATTERN.")
-        return places
+        return find_in_folder(folder, self.files, "recordings")
 
     def records(self) -> dict[str, str]:
         train = self.splits["train"]
@@ -89,30 +86,11 @@ class Recordings(SequenceDataModule):
         """What stands for the target of new input."""
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
-        said = [{"file": place.name, **self.as_text(answer)} for place, answer in zip(self._read_files, answers, strict=True) if answer is not None]
-        with open(output, "w", encoding="utf-8", newline="") as target:
-            if output.suffix == ".jsonl":
-                target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in said)
-                return
-            flat = [flatten(row) for row in said]
-            writer = csv.DictWriter(target, list(max(flat, key=len)), lineterminator="\n", restval="")
-            writer.writeheader()
-            writer.writerows(flat)
+        write_file_answers(self._read_files, [self.as_text(answer) for answer in answers if answer is not None], output)
 
     def as_text(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer as it is written."""
         return answer
-
-
-def flatten(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a CSV: a list of hypotheses takes a column for each value of each, text_1, log_probability_1, …; floats have six digits."""
-    found: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, list):
-            found |= {f"{key}_{rank}": part for rank, one in enumerate(value, 1) for key, part in one.items()}
-        else:
-            found[name] = value
-    return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in found.items()}
 
 
 def class_target() -> Tensor:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.pair_sides import write_lines
 from seqlab.data.pairs import END, MARKS, pad_pairs
+from seqlab.data.text_files import read_lines
+
+log = logging.getLogger("seqlab")
 
 
 class Reverse(SequenceDataModule):
@@ -67,6 +74,27 @@ class Reverse(SequenceDataModule):
 
     def step_names(self, inputs: Tensor) -> list[str]:
         return [self.symbols[index] for index in inputs.tolist()]
+
+    def restore(self, directory: Path) -> None:
+        """Nothing was learned from the data: the config of the run says it all."""
+
+    def read_new(self, file: Path) -> list[Example | None]:
+        """A line of the file is a string of the letters."""
+        ids, rows = {symbol: index for index, symbol in enumerate(self.symbols)}, []
+        for number, line in enumerate(read_lines(file), 1):
+            if missing := [letter for letter in line.strip() if letter not in ids]:
+                last = self.symbols[-1]
+                raise ValueError(f"{file}, line {number}: {missing[0]!r} is no letter that the model knows; expected a to {last} alone. Repair the line.")
+            found = torch.tensor([ids[letter] for letter in line.strip()], dtype=torch.long)
+            rows.append(Example(found, found[:0]) if len(found) else None)
+        longest = self.lengths["train"][1]
+        if longer := [number for number, row in enumerate(rows, 1) if row is not None and len(row.inputs) > longest]:
+            count = f"{len(longer)} of {len(rows)}"
+            log.warning(f"{file}: {count} strings are longer than any in training, which went up to {longest}; the first is line {longer[0]}.")
+        return rows
+
+    def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
+        write_lines(answers, "".join, output)
 
     def text(self, ids: Tensor) -> str:
         """ids (U,) -> the letters; the marks leave no trace."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import Batch, Example
+from seqlab.data.file_answers import as_text
 from seqlab.data.pairs import pad_pairs
 from seqlab.data.recordings import Recordings
 from seqlab.data.transcripts import Transcripts
@@ -49,8 +50,7 @@ class TranscribedRecordings(Recordings):
 
     def as_text(self, answer: dict[str, Any]) -> dict[str, Any]:
         """symbols -> text, that of the hypotheses too."""
-        text = {"text": self.transcripts.pieces.join(answer["symbols"]), **{name: value for name, value in answer.items() if name != "symbols"}}
-        return {**text, "hypotheses": [self.as_text(one) for one in answer["hypotheses"]]} if "hypotheses" in answer else text
+        return as_text(answer, self.transcripts.pieces.join)
 
     def examples(self, predict: Callable[[Batch], Tensor]) -> list[str]:
         rows = self.splits["test"]

@@ -6,21 +6,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from seqlab.data.base import SPLITS, Batch, ExampleSplit, SequenceDataModule
 from seqlab.data.checks import check_axes, check_kind
 from seqlab.heads.ctc import CTCHead, ctc_losses, least_steps
-from seqlab.metrics.written import WrittenMetrics, error_rates
+from seqlab.metrics.written import error_rates
 from seqlab.registry import unknown
 from seqlab.search.ctc import ctc_beam, ctc_greedy
-from seqlab.tasks.base import Outcome, Task
-from seqlab.tasks.ranks import in_order
+from seqlab.tasks.base import Outcome
+from seqlab.tasks.writing import WritingTask
 
 SEARCHES = ("greedy", "beam")
 
 
-class CTC(Task):
+class CTC(WritingTask):
     """−log P(transcript) summed over its alignments, mean over rows. The head is a CTCHead; see there.
 
     search: how validation, test and `answer` read labels off: "greedy", those of the likeliest path, or "beam", prefix beam
@@ -35,16 +34,12 @@ class CTC(Task):
             raise ValueError(unknown("search", search, list(SEARCHES), "Choose one with task.search=NAME."))
         self.num_best = 1
         self.use_search(search, beam_size)
-        self.written: dict[str, list[list[list[int]]]] = {"val": [], "test": []}  # for each batch, what its rows say
 
     def use_search(self, search: str, beam_size: int, num_best: int = 1) -> None:
         """Read labels off in this way from now on; num_best: how many transcripts `answer` gives, of "beam" alone."""
         if not 1 <= num_best <= beam_size:
             raise ValueError(f"num_best is {num_best} and the beam size {beam_size}; expected 1 <= num_best <= beam size.")
         self.search, self.beam_size, self.num_best = search, beam_size, num_best
-
-    def make_metrics(self) -> MetricCollection:
-        return MetricCollection([WrittenMetrics()])
 
     def prepare(self, data: SequenceDataModule) -> None:
         """Also raises ValueError for targets that are no transcripts and, naming its place, for a row with more labels than the encoder leaves steps for.
@@ -95,17 +90,9 @@ class CTC(Task):
         found = [ctc_greedy(row) for row in rows]
         return [[(labels, -float(ctc_losses(row[None], torch.tensor([labels], dtype=torch.long))))] for row, labels in zip(rows, found, strict=True)]
 
-    def keep(self, split: str, outcome: Outcome) -> None:
-        self.written[split].append(outcome.predictions.tolist())
-
-    def closing_metrics(self, split: str) -> dict[str, Tensor]:
-        """WER and CER of all that was written, where the data's targets are text."""
-        written, self.written[split] = in_order(self.written[split], self.num_ranks), []
-        data = getattr(self.trainer, "datamodule", None)  # absent when single batches are fitted
-        references = data.references(split) if isinstance(data, SequenceDataModule) else None
-        if data is None or references is None:
-            return {}
-        return {name: torch.tensor(value) for name, value in error_rates([data.read_out(row) for row in written], references[: len(written)]).items()}
+    def text_metrics(self, written: list[str], references: list[str]) -> dict[str, float]:
+        """WER and CER."""
+        return error_rates(written, references)
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from seqlab.cells.base import State
 from seqlab.data.base import Batch, SequenceDataModule
@@ -14,14 +13,13 @@ from seqlab.data.checks import check_axes, check_kind
 from seqlab.data.pairs import END, PADDING, START
 from seqlab.executors import lengths_to_mask
 from seqlab.metrics.translation import BLEU_SIGNATURE, CHRF_SIGNATURE, text_scores
-from seqlab.metrics.written import WrittenMetrics
 from seqlab.search import Beam, Hypothesis, beam_search
 from seqlab.seq2seq import Decoder, TeacherForcing
-from seqlab.tasks.base import Outcome, Task
-from seqlab.tasks.ranks import in_order
+from seqlab.tasks.base import Outcome
+from seqlab.tasks.writing import WritingTask
 
 
-class SequenceToSequence(Task):
+class SequenceToSequence(WritingTask):
     """Cross-entropy of each symbol of the target given those before it and the source, mean over all symbols, END among them.
 
     The head is a Decoder. label_smoothing: the share of probability that is spread over the vocabulary (C. Szegedy et al.,
@@ -52,16 +50,12 @@ class SequenceToSequence(Task):
         self.max_extra = max_extra
         self.beam = beam or Beam(size=1, never=(PADDING, START))
         self.use_beam(self.beam)
-        self.written: dict[str, list[list[list[int]]]] = {"val": [], "test": []}  # for each batch, what its rows say
 
     @property
     def decoder(self) -> Decoder:
         """The model's head."""
         assert isinstance(self.model.head, Decoder)
         return self.model.head
-
-    def make_metrics(self) -> MetricCollection:
-        return MetricCollection([WrittenMetrics()])
 
     def use_beam(self, beam: Beam) -> None:
         """Write with this beam from now on. Raises ValueError for one that holds more hypotheses than there are symbols."""
@@ -110,20 +104,12 @@ class SequenceToSequence(Task):
         rows = [torch.tensor(row[0].ids, dtype=torch.long, device=batch.inputs.device) for row in self.hypotheses(batch, state)]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
-    def keep(self, split: str, outcome: Outcome) -> None:
-        self.written[split].append(outcome.predictions.tolist())
-
-    def closing_metrics(self, split: str) -> dict[str, Tensor]:
-        """BLEU, chrF, WER and CER of all that was written, where the data's targets are text."""
-        written, self.written[split] = in_order(self.written[split], self.num_ranks), []
-        data = getattr(self.trainer, "datamodule", None)  # absent when single batches are fitted
-        references = data.references(split) if isinstance(data, SequenceDataModule) else None
-        if data is None or references is None:
-            return {}
+    def text_metrics(self, written: list[str], references: list[str]) -> dict[str, float]:
+        """BLEU, chrF, WER and CER."""
         self.signatures = {"bleu": BLEU_SIGNATURE, "chrf": CHRF_SIGNATURE}
-        scores = text_scores([data.read_out(row) for row in written], references[: len(written)])
+        scores = text_scores(written, references)
         del scores["exact_match"]  # of symbols, in WrittenMetrics
-        return {name: torch.tensor(value) for name, value in scores.items()}
+        return scores
 
     def answer(self, batch: Batch) -> list[dict[str, Any]]:
         """symbols: what is written for each row, by the names of the classes. hypotheses: where the beam gives several, all of

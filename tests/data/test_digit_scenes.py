@@ -8,6 +8,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch import Trainer
+from PIL import Image
 
 from seqlab.build import build_data, build_task
 from seqlab.callbacks.captions import CaptionPicture
@@ -110,3 +111,34 @@ def test_a_model_writes_captions_and_is_drawn(folder: Path, tmp_path: Path) -> N
     assert weights.shape == (3, written.shape[1], 36)
     torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
     assert (tmp_path / "attention.png").stat().st_size > 1000
+
+
+def test_new_pictures_are_read_as_they_are_and_others_refused(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = DigitScenes(num_train=1, num_val=1, num_test=1, data_dir=folder)
+    data.setup()
+    scene = data.splits["test"][0].inputs
+    place = tmp_path / "scene.png"
+    Image.fromarray((255 * scene).round().to(torch.uint8).numpy()).save(place)
+    fresh = DigitScenes()
+    fresh.restore(tmp_path)
+    (row,) = fresh.read_new(place)
+    assert row is not None
+    torch.testing.assert_close(row.inputs, scene, atol=0.5 / 255 + 1e-6, rtol=0)  # a file holds whole steps of 1 / 255
+    fresh.write_answers([row], [{"symbols": ["a", "three"]}], tmp_path / "said.csv")
+    assert (tmp_path / "said.csv").read_text(encoding="utf-8") == "file,text\nscene.png,a three\n"
+    Image.new("L", (48, 48), 250).save(place)
+    with caplog.at_level("WARNING", logger="seqlab"):
+        fresh.read_new(place)
+    assert "scene.png is bright, and training showed bright digits on a dark ground" in caplog.text
+    Image.new("L", (50, 40)).save(place)
+    with pytest.raises(ValueError, match=r"scene\.png has 40 rows of 50 pixels; expected 48 rows of 48"):
+        fresh.read_new(place)
+    Image.effect_noise((48, 48), 50).save(place)
+    place.write_bytes(place.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"scene\.png cannot be read: .*whole"):
+        fresh.read_new(place)
+    place.write_text("no picture")
+    with pytest.raises(ValueError, match=r"scene\.png is no picture"):
+        fresh.read_new(place)
+    with pytest.raises(ValueError, match=r"has no file '\*\.png'; expected pictures"):
+        fresh.read_new(folder / "mnist")

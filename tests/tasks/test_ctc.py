@@ -79,7 +79,7 @@ def test_a_target_longer_than_its_shortened_time_is_named() -> None:
     encoder = pyramid("gru", 2, num_layers=3, hidden_size=4)
     rows = [Example(torch.randn(8, 2), torch.tensor([1, 2])), Example(torch.randn(8, 2), torch.tensor([1, 1]))]
     splits = {"train": ExampleSplit(rows[:1]), "val": ExampleSplit(rows[:1]), "test": ExampleSplit(rows)}
-    data = SimpleNamespace(splits=splits, place=lambda split, row: f"own.csv, line {row + 2}")
+    data = SimpleNamespace(spec=SimpleNamespace(targets="transcript"), splits=splits, place=lambda split, row: f"own.csv, line {row + 2}")
     with pytest.raises(ValueError, match=r"own\.csv, line 3: 2 labels are to be read off 2 steps, which 8 steps of the input become; expected at least 3"):
         make(encoder).prepare(data)  # type: ignore[arg-type]
 

@@ -35,12 +35,22 @@ def writes(tmp_path: Path) -> Callable[..., Run]:
     return start
 
 
-def test_a_run_is_tested_drawn_and_evaluated_again(writes: Callable[..., Run]) -> None:
+def test_a_run_is_tested_drawn_evaluated_again_and_asked(writes: Callable[..., Run], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     done = writes(*SMALL, "task.beam.size=2", "task.beam.length_penalty=0.6")
     metrics = done.summary["metrics"]
     assert {"test/loss", "test/exact_match", "test/symbol_error_rate"} <= set(metrics)
     assert (done.directory / "attention.png").stat().st_size > 1000
     assert evaluate(done.directory)["test/loss"] == metrics["test/loss"]
+    new = tmp_path / "new.txt"
+    new.write_bytes(b"abc\r\n\r\nabcdefgh\r\n")
+    with caplog.at_level("WARNING", logger="seqlab"):
+        assert predict(done.directory, new, tmp_path / "out.txt", num_best=2).blank == 1
+    assert "1 of 3 strings are longer than any in training, which went up to 5; the first is line 3" in caplog.text
+    lines = (tmp_path / "out.txt").read_text(encoding="utf-8").split("\n")
+    assert [line.count("\t") for line in lines] == [1, 0, 1, 0]
+    new.write_text("abc\nab c\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"new\.txt, line 2: ' ' is no letter that the model knows"):
+        predict(done.directory, new, tmp_path / "refused.txt")
 
 
 @pytest.mark.parametrize(

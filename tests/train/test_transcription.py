@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from seqlab import train as training
 from seqlab.config import config_folder
@@ -58,6 +59,14 @@ def test_strings_in_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {"test/wer", "test/cer", "test/exact_match"} <= set(summary["metrics"])
     assert (tmp_path / "run" / "alignment.png").stat().st_size > 10_000
     assert evaluate(tmp_path / "run")["test/cer"] == summary["metrics"]["test/cer"]
+    new = tmp_path / "new"
+    new.mkdir()
+    Image.new("RGB", (90, 28)).save(new / "b.png")
+    Image.new("L", (40, 28)).save(new / "a.png")
+    assert predict(tmp_path / "run", new, tmp_path / "read.jsonl", beam=3, num_best=2, attention=1).picture is not None
+    rows = [json.loads(line) for line in (tmp_path / "read.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["file"] for row in rows] == ["a.png", "b.png"]
+    assert all(set(row["text"]) <= set("0123456789") and len(row["hypotheses"]) == 2 for row in rows)
 
 
 def test_own_recordings_are_transcribed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
