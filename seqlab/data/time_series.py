@@ -108,9 +108,7 @@ class TimeSeries(SequenceDataModule):
     def file(self) -> Path:
         """The table. Data sets with a name override it."""
         if self.path is None:
-            raise ValueError(
-                "data=time_series has no file; expected a table with a row for each time. Give data.path=FILE, or data.train=FILE and data.test=FILE."
-            )
+            raise ValueError("the data has no table; expected one with a row for each time. Give data.path=FILE, or data.train=FILE and data.test=FILE.")
         return Path(self.path).expanduser()
 
     @property
