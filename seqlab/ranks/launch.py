@@ -69,6 +69,7 @@ def environment(number: int, before: dict[str, str] | None = None) -> dict[str, 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     known.setdefault("OMP_NUM_THREADS", str(max(1, cores // number)))
     known.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that it looked for parameters without a gradient and found none
+    known.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that it looked for parameters without a gradient and found none
     known["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), known.get("PYTHONPATH", "")]))  # this seqlab, and no other
     return known
 
