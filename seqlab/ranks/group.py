@@ -62,12 +62,13 @@ class Group:
                 raise FirstRankStopped(1)
             yield
             return
-        done = False
         try:
             yield
-            done = True
-        finally:
-            self.from_first(done)
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # of another that has ended before: what is told is this error
+                self.from_first(False)
+            raise
+        self.from_first(True)
 
 
 ALONE = Group()

@@ -55,7 +55,7 @@ def launch(job: Job, number: int) -> float | None:
                 ranks.watch(subprocess.Popen(command(folder, number), env=environment(number), start_new_session=True))
             finally:
                 ranks.kill()
-            return result(ranks.outcomes(), ranks.failures(), ranks.received, number)
+            return result(ranks.outcomes(), ranks.failures(), ranks.received, number, ranks.lost)
 
 
 def command(folder: Path, number: int) -> list[str]:
@@ -69,7 +69,6 @@ def environment(number: int, before: dict[str, str] | None = None) -> dict[str, 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     known.setdefault("OMP_NUM_THREADS", str(max(1, cores // number)))
     known.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that it looked for parameters without a gradient and found none
-    known.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that it looked for parameters without a gradient and found none
     known["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), known.get("PYTHONPATH", "")]))  # this seqlab, and no other
     return known
 
@@ -81,6 +80,7 @@ class Ranks:
         self.folder, self.number = folder, number
         self.agent: subprocess.Popen[bytes] | None = None
         self.received: list[int] = []  # signals
+        self.lost: list[int] = []  # ranks that were gone without a word before any had failed
         self._told: dict[int, int] = {}  # rank: how many of the signals it has got
 
     def watch(self, agent: subprocess.Popen[bytes]) -> None:
@@ -97,7 +97,9 @@ class Ranks:
         """Whether the end of the job has come: rank 0 is done, or another has failed or is gone without a word."""
         missing = gone(self.folder)  # before the outcomes: the last thing that a rank does is to write its own
         outcomes = self.outcomes()
-        return 0 in outcomes or any("error" in outcome for outcome in outcomes.values()) or any(rank not in outcomes for rank in missing)
+        failed = any("error" in outcome for outcome in outcomes.values())
+        self.lost = [] if failed else [rank for rank in missing if rank not in outcomes]
+        return bool(failed or self.lost or 0 in outcomes)
 
     def outcomes(self) -> dict[int, dict[str, Any]]:
         """{rank: how it ended}, of those that have said so."""
@@ -144,8 +146,10 @@ class Ranks:
                 signal.signal(number, handler)
 
 
-def result(outcomes: dict[int, dict[str, Any]], failures: dict[int, int], received: Sequence[int], number: int) -> float | None:
-    """What `launch` returns or raises, for what is known of the ranks at the end. received: the signals that were passed on."""
+def result(outcomes: dict[int, dict[str, Any]], failures: dict[int, int], received: Sequence[int], number: int, lost: Sequence[int] = ()) -> float | None:
+    """What `launch` returns or raises, for what is known of the ranks at the end. received: the signals that were passed on. lost:
+    ranks that were seen to be gone; what torchrun knows of them is not told where it had to be ended.
+    """
     first = outcomes.get(0, {})
     if "value" in first:
         return first["value"]
@@ -159,6 +163,8 @@ def result(outcomes: dict[int, dict[str, Any]], failures: dict[int, int], receiv
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status} and said nothing"
         reason = " For want of memory, perhaps: then a smaller batch helps." if status == -signal.SIGKILL else ""
         raise RankError(f"rank {rank} of {number} {how}, and the others were stopped.{reason} What was saved is whole.")
+    if lost:
+        raise RankError(f"rank {lost[0]} of {number} ended and said nothing, and the others were stopped. What was saved is whole.")
     errors = [outcome for outcome in outcomes.values() if "error" in outcome]
     if errors:
         raise from_plain(min(errors, key=lambda outcome: outcome["at"])["error"])

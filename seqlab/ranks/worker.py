@@ -27,7 +27,12 @@ def main(folder: Path) -> int:
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     sys.path[:] = job["path"]
     signal.signal(signal.SIGTERM, lambda number, frame: stop(folder, number))
-    outcome = train(job)
+    try:
+        outcome = train(job)
+    except KeyboardInterrupt as interrupt:
+        outcome = {"interrupt": str(interrupt)}
+    except SystemExit as end:
+        outcome = {"exit": end.code}
     write(folder / f"{rank}.json", json.dumps({**outcome, "at": time.time()}))
     if "error" not in outcome:
         return 0
@@ -54,16 +59,17 @@ def gone(folder: Path) -> list[int]:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process is there."""
+    """Whether a process is there, and no zombie that nobody has asked about yet."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{process}/stat")
+        return not (status.parent.parent / "self").exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
-    """How the training of this rank ended: {"value": …}, {"exit": status}, {"interrupt": words} or {"error": …, …}."""
+    """How the training of this rank ended: {"value": …} or {"error": …}. Raises what is no Exception, as a stop by a signal."""
     from hydra.core.utils import configure_log
     from omegaconf import DictConfig, OmegaConf
 
@@ -77,10 +83,6 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
         configure_log(log, job["verbose"])
         quiet_libraries()
         return {"value": train(config, Path(job["directory"]), job["overrides"], job["resuming"])}
-    except KeyboardInterrupt as interrupt:
-        return {"interrupt": str(interrupt)}
-    except SystemExit as end:
-        return {"exit": end.code}
     except Exception as error:
         return {"error": to_plain(error)}
 

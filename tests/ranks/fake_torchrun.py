@@ -25,6 +25,8 @@ def rank(folder: Path, number: int, does: str) -> int:
     for each in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(each, {"stops": lambda got, frame: stopped.append(got), "sleeps": signal.SIG_IGN}.get(does, signal.SIG_DFL))
     put(folder / f"{number}.pid", os.getpid())
+    while not (folder / "0.pid").exists():
+        time.sleep(0.01)
     if does == "returns":
         put(folder / f"{number}.json", {"value": float(number), "at": time.time()})
     elif does == "fails":
@@ -47,12 +49,12 @@ def main(folder: Path, behaviours: list[str]) -> int:
     while any(one.poll() is None for one in ranks):
         failed = {number: one.returncode for number, one in enumerate(ranks) if one.poll() not in (None, 0)}
         if failed:
-            put(folder / "failures.json", failed)
             for one in ranks:
                 if one.poll() is None:
                     one.terminate()
             for one in ranks:
                 one.wait()
+            put(folder / "failures.json", failed)
             return 1
         time.sleep(0.01)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -89,7 +90,8 @@ def test_a_rank_that_dies_fails_its_own_job_and_the_sweep_goes_on(tmp_path: Path
         assert time.monotonic() - killed < 30
         _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1
-    assert "rank 1 of 2 was killed by SIGKILL, and the others were stopped." in said
+    # the second is said where the ranks took so long to end that torchrun did not come to say how the first ended
+    assert re.search(r"rank 1 of 2 (was killed by SIGKILL|ended and said nothing), and the others were stopped\.", said), said
     assert "Traceback" not in said
     records = read_records(sweep_folders(tmp_path / "sweep")[-1])
     assert [record.state for record in records] == ["failed", "finished"]

@@ -107,6 +107,17 @@ def test_which_failure_is_told(outcomes: dict[int, dict[str, object]], failures:
     assert str(failed.value).startswith(said)
 
 
+def test_a_rank_that_was_seen_to_be_gone_is_told_though_torchrun_did_not_come_to_tell() -> None:
+    with pytest.raises(RankError, match="rank 1 of 2 ended and said nothing"):
+        result({0: FAILED}, {}, [], 2, [1])
+
+
+def test_ranks_that_torchrun_does_not_come_to_tell_of(start: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "GRACE", 0.2)
+    with pytest.raises(RankError, match="rank 1 of 2 ended and said nothing"):
+        start("sleeps", "dies")
+
+
 def test_a_result_and_a_stop_are_no_failures() -> None:
     assert result({0: {"value": None, "at": 1.0}}, {1: 1}, [], 2) is None
     for outcomes, failures, received, status in (

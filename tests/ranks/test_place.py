@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from seqlab.build import build_data
 from seqlab.cli import main
+from seqlab.match import match_parameters
 from seqlab.ranks import launch as launching
 from seqlab.ranks.place import Place, of_one_process, place, ranks_asked_for, ranks_to_start
 from tests.train.conftest import small_config
@@ -101,3 +103,13 @@ def test_the_ranks_get_the_run_s_own_config(tmp_path: Path, monkeypatch: pytest.
     assert (job.directory, job.resuming) == (str(tmp_path / "run"), False)
     assert job.logging["handlers"]["file"]["filename"] == f"{tmp_path}/run/train.log"
     assert "cell=lstm" in json.loads(json.dumps(asdict(job)))["overrides"]
+
+
+def test_a_matched_size_reaches_the_encoder_of_a_resolved_config() -> None:
+    config = small_config("cell=lstm", "match=params")
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))  # pyright: ignore[reportArgumentType]
+    assert isinstance(resolved, DictConfig)
+    spec = build_data(config).spec
+    assert match_parameters(config, spec)
+    assert match_parameters(resolved, spec)
+    assert resolved.encoder.cell.hidden_size == resolved.cell.hidden_size == config.cell.hidden_size
