@@ -30,7 +30,7 @@ def stopped(interruption: Interrupted, step: int, directory: Path) -> BaseExcept
     number = interruption.signal_number
     if number == signal.SIGINT:
         return KeyboardInterrupt(f"interrupted at step {step}; what was trained is in {directory}. Go on with `seqlab train resume={directory}`.")
-    if rank_zero_only.rank:  # of several ranks the first speaks
+    if getattr(rank_zero_only, "rank", 0):  # of several ranks the first speaks
         return SystemExit(128 + number)
     name = signal.Signals(number).name
     say("seqlab train", f"{name} at step {step}; what was trained is in {directory}. Go on with `seqlab train resume={directory}`.")
