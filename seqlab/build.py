@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from seqlab.data.pair_sides import PairSides
 from seqlab.frontends import Frontend
 from seqlab.heads import CRFHead, TiedHead
 from seqlab.model import SequenceModel
-from seqlab.registry import load_plugin_file
+from seqlab.registry import load_plugin_file, unknown
 from seqlab.seq2seq import Decoder
 from seqlab.tasks import Task
 
@@ -42,17 +43,28 @@ def build_model(config: Any, spec: DataSpec) -> SequenceModel:
     if make_frontend.func.reads != spec.inputs:
         fitting = "log_mel" if spec.inputs == "audio" else spec.inputs
         raise ValueError(f"the front end reads {make_frontend.func.reads} but the data gives {spec.inputs}. Choose frontend={fitting}.")
+    check_options("frontend", make_frontend)
     more = {"words": "num_characters", "audio": "sampling_rate"}.get(spec.inputs)
     sizes = {} if more is None else {more: getattr(spec, more)}
     frontend = make_frontend(input_size=spec.input_size, **sizes)
     encoder = instantiate(config.encoder)(input_size=frontend.output_size)
     sizes = {"horizon": spec.horizon} if spec.targets == "horizon" else {}
     make_head = instantiate(config.head)
+    check_options("head", make_head)
     if make_head.func is Decoder:
         return SequenceModel(frontend, encoder, make_head(vocabulary_size=spec.output_size, encoder=encoder))
     return SequenceModel(
         frontend, encoder, make_head(input_size=encoder.output_size, output_size=spec.output_size, **sizes, **parts_of_head(make_head.func, frontend, spec))
     )
+
+
+def check_options(group: str, make: Any) -> None:
+    """Raise ValueError for an option in the config of a group that what it builds does not take: an experiment may have set it for another choice."""
+    parameters = inspect.signature(make.func).parameters
+    known = list(parameters)
+    for name in make.keywords:
+        if name not in known and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+            raise ValueError(unknown(f"option of {make.func.__name__}", name, known, f"Leave it out with ~{group}.{name}."))
 
 
 def parts_of_head(kind: Any, frontend: Frontend, spec: DataSpec) -> dict[str, Any]:

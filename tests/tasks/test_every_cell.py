@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from seqlab.build import build_data, build_task
 from seqlab.config import config_folder
-from seqlab.data.base import Batch, SequenceDataModule
+from seqlab.data.base import Batch, DataSpec, SequenceDataModule
 from seqlab.registry import list_cells
 from seqlab.tasks import AnomalyDetection, LanguageModelling, Task
 from tests.data.own_digits import write_digits
@@ -136,6 +136,17 @@ def test_experiments_say_no_more_of_a_cell_than_its_width() -> None:
     """Another cell could not be chosen beside an option that it has not."""
     for file in (config_folder() / "experiment").glob("*.yaml"):
         assert set(OmegaConf.load(file).get("cell", {})) <= {"hidden_size"}, file.name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["head=tied"], r"no option of TiedHead is named 'uniform'.*Leave it out with ~head\.uniform"), (["head=tied", "~head.uniform"], "")]
+)
+def test_an_option_for_another_head_is_named(words: list[str], message: str) -> None:
+    """word_lm says how its own head starts, which another one may not know."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", ["experiment=word_lm", "executor=loop", "cell.hidden_size=3", *words])
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        build_task(config, DataSpec("tokens", 5, "steps", 5))
 
 
 @pytest.mark.slow
