@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.frontends.base import Frontend, check_probability
+from seqlab.frontends.batch_norm import BatchNorm2d
 from seqlab.frontends.convolutions import mask_padding
 
 
@@ -37,8 +38,7 @@ class Frames(Frontend):
             raise ValueError(f"a frame has {input_size} pixels; expected {wanted}. Set frontend.height to the rows of a frame.")
         self.shape = (rows, input_size // rows)
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), nn.BatchNorm2d(above))
-            for below, above in zip([1, *channels], channels, strict=False)
+            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), BatchNorm2d(above)) for below, above in zip([1, *channels], channels, strict=False)
         )
         left = [-(-side // 2 ** len(channels)) for side in self.shape]
         self.linear = nn.Linear(channels[-1] * math.prod(left), output_size)

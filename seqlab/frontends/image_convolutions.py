@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlab.executors import lengths_to_mask
 from seqlab.frontends.base import Frontend, check_probability
+from seqlab.frontends.batch_norm import BatchNorm2d
 from seqlab.frontends.convolutions import mask_padding, shorter
 from seqlab.frontends.features import Features
 
@@ -46,7 +47,7 @@ class ImageConvolutions(Frontend):
         self.features = Features(input_size, normalise)
         self.pools = pools
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), nn.BatchNorm2d(above)) for below, above in pairwise([1, *channels])
+            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), BatchNorm2d(above)) for below, above in pairwise([1, *channels])
         )
         rows = input_size
         for _, pool in pools:

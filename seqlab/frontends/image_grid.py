@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.frontends.base import Frontend, check_probability
+from seqlab.frontends.batch_norm import BatchNorm2d
 from seqlab.frontends.convolutions import mask_padding, shorter
 
 
@@ -32,8 +33,7 @@ class ImageGrid(Frontend):
         if output_size < 1:
             raise ValueError(f"frontend output_size is {output_size}; expected at least 1.")
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), nn.BatchNorm2d(above))
-            for below, above in zip([1, *channels], channels, strict=False)
+            nn.Sequential(nn.Conv2d(below, above, 3, padding=1, bias=False), BatchNorm2d(above)) for below, above in zip([1, *channels], channels, strict=False)
         )
         self.linear = nn.Linear(channels[-1] + 2, output_size)
         self.dropout = nn.Dropout(check_probability("dropout", dropout))

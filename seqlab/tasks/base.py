@@ -20,6 +20,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.data.order import seed_process
+from seqlab.frontends.batch_norm import BatchNorm2d
 from seqlab.heads import HeadWithLoss
 from seqlab.model import SequenceModel
 from seqlab.registry import unknown
@@ -75,6 +76,7 @@ class Task(L.LightningModule, ABC):
         self.l1 = l1
         self.l2 = l2
         self.num_ranks = 1  # processes that train this model together
+        self.normalising: list[BatchNorm2d] = []  # the parts of the model that have to know which rows count
         self.gradient_norm: Tensor | None = None  # of the last step, before clipping
         self._validation_schedule: Schedule | None = None
         self.metrics = torch.nn.ModuleDict({split: self.make_metrics().clone(prefix=f"{split}/") for split in ("val", "test")})
@@ -101,6 +103,7 @@ class Task(L.LightningModule, ABC):
     def setup(self, stage: str) -> None:
         """Lightning calls this with the trainer in place."""
         self.num_ranks = self.trainer.world_size
+        self.normalising = [module for module in self.model.modules() if isinstance(module, BatchNorm2d)]
 
     def configure_model(self) -> None:
         """Lightning calls this before it trains or tests. With trainer=fsdp2 the weights are divided among the ranks here, as one unit that
@@ -168,6 +171,8 @@ class Task(L.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         """loss: what is minimised. data_loss, tokens: the loss without penalties and the valid steps, of the shares of all processes."""
+        for module in self.normalising:
+            module.counts = not batch.spare
         outcome = self.outcome(batch)
         loss, mean, tokens = outcome.loss, outcome.loss.detach(), num_tokens(batch)
         if self.num_ranks > 1:

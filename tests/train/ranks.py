@@ -59,6 +59,10 @@ CASES: dict[str, tuple[str, ...]] = {
         *("callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=0.05"),
         *("schedule=plateau", "schedule.patience=0", "schedule.threshold=0.01"),
     ),
+    "normalisation over the batch": (
+        *("data.num_bits=3", "data.num_pairs=9", "data.batch_size=4", "data.eval_batch_size=5", "frontend=image_convolutions", "frontend.channels=[3]"),
+        *("frontend.pools=[[1,1]]", *SGD, "trainer.max_epochs=2"),
+    ),
     "overfit": (*CLASSES, *SGD, "data.num_train=27", "overfit=2", "data.batch_size=5", "trainer.max_epochs=3"),
     "tags in token budgets": (*TAGS, *SGD, "head=steps", "trainer.max_epochs=3"),
     "crf": (*TAGS, *SGD, "trainer.max_epochs=3"),
@@ -126,7 +130,7 @@ def write_data(folder: Path) -> None:
 
 def config_of(name: str, folder: Path, size: int) -> DictConfig:
     """The config of a case."""
-    ranks = ["trainer=ddp", f"trainer.devices={size}", "trainer.strategy=ddp_find_unused_parameters_true"] if size > 1 else []
+    ranks = ["trainer=ddp", f"trainer.devices={size}"] if size > 1 else []
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = compose("train", [*ranks, *(override.replace("FOLDER", str(folder)) for override in CASES[name]), *SMALL])
     config.cell.hidden_size = 4
