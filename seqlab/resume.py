@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from seqlab import run_directory
 from seqlab.callbacks.position import RESUME
-from seqlab.checkpoint import newest_whole, read_checkpoint
+from seqlab.checkpoint import PROVENANCE, newest_whole, read_checkpoint
 from seqlab.runs import check_plugins, check_targets, read_config
 
 FIRST_CONFIG = "config.first.yaml"  # the config that the run began with, once it has been resumed
@@ -26,7 +26,7 @@ except ImportError:  # Windows, where two processes are not kept apart
     fcntl = None
 # what a resumed run may have otherwise than before, since its steps stay the same
 MAY_CHANGE = (
-    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.enable_progress_bar"),
+    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
     *("callbacks.checkpoints.every_seconds", "callbacks.checkpoints.every_steps", "callbacks.progress", "logger"),
     *("data.num_workers", "data.data_dir", "tags", "plugins", "test_best"),
 )
@@ -58,9 +58,40 @@ def start_of(config: DictConfig, directory: Path, resuming: bool) -> Start:
     content = read_checkpoint(path)
     if RESUME not in content:
         raise ValueError(f"checkpoint {path} does not say where in its training it is; expected one that this version of seqlab wrote. Use init_from=DIR.")
+    if own:
+        check_unchanged(config, content[PROVENANCE]["config"], directory)
     position = content[RESUME]["position"]
     mark = content[RESUME]["metrics"] if own else from_beginning
     return Start(path, (position["epoch"], position["batch"]), content["global_step"], mark, _seconds(directory) if own else 0.0)
+
+
+def check_unchanged(config: DictConfig, made_with: dict[str, Any], directory: Path) -> None:
+    """Raise ValueError when the config is another than the newest checkpoint of the run was made with, but for what may change.
+
+    As that of a run whose config.yaml was edited or cut short, or of a SLURM job whose config was edited before it started again.
+    """
+    now: Any = OmegaConf.to_container(config, resolve=True)
+    found, before = dict(_leaves(now)), dict(_leaves(made_with))
+    for key in sorted(found.keys() | before.keys()):
+        own = key.endswith(".directory") or (config.match is not None and (key.startswith("match.") or key.endswith(".hidden_size")))  # solved when it trains
+        if not own and not _may_change(key) and repr(found.get(key)) != repr(before.get(key)):
+            raise ValueError(
+                f"{key} is {found.get(key)!r} in the config of the run in {directory}, but its newest checkpoint was made with {before.get(key)!r}; a run "
+                f"that goes on has to be the same run. Restore {run_directory.CONFIG}, or train anew, with init_from={directory} from its weights."
+            )
+
+
+def _leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of all that is no mapping, or an empty one."""
+    for name, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _may_change(key: str) -> bool:
+    return key == "resume" or any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
 
 
 def _seconds(directory: Path) -> float:
@@ -80,7 +111,7 @@ def resumed_config(directory: Path, composed: DictConfig, overrides: Sequence[st
     changed = [override for override in overrides if override.partition("=")[0] != "resume"]
     for override in changed:
         key = override.partition("=")[0].lstrip("+~")
-        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE):
+        if not _may_change(key):
             raise ValueError(
                 f"{override} would make the run in {directory} another run; expected a change of {', '.join(MAY_CHANGE)} alone. "
                 f"Leave it out, or train anew, with init_from={directory} from its weights."

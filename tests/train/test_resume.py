@@ -264,6 +264,22 @@ def test_another_config_is_refused(change: str, message: str, run: Callable[...,
         resume(done, change)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("  lr: 0.01\n", r"optimizer\.lr is 0\.25 in the config of the run in .*, but its newest checkpoint was made with 0\.01;"),
+        ("  gradient_clip_algorithm: norm\n", r"trainer\.gradient_clip_algorithm is None in the config of the run in .* made with 'norm';"),
+    ],
+)
+def test_an_edited_config_is_refused(line: str, message: str, run: Callable[..., Run]) -> None:
+    done = finished(run, "optimizer.lr=0.01", "callbacks=[default]")
+    text = (done.directory / "config.yaml").read_text()
+    assert text.count(line) == 1
+    (done.directory / "config.yaml").write_text(text.replace(line, "  lr: 0.25\n" if "lr" in line else ""))
+    with pytest.raises(ValueError, match=message):
+        resume(done)
+
+
 def test_a_changed_cell_or_data_set_is_refused_by_name(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     done = finished(run)
     honest = fingerprints.source_digests
