@@ -20,7 +20,7 @@ def draw_confusion(path: Path, counts: Sequence[Sequence[int]], labels: Sequence
     names = list(labels) or [str(index) for index in range(size)]
     inches = min(max(4.0, 0.42 * size + 1.5), 24.0)
     # fonts are chosen when text is made and looked up when it is drawn: both inside
-    with matplotlib.rc_context({"font.family": fonts_for(names)}):
+    with matplotlib.rc_context({"font.family": fonts_for(names), "text.parse_math": False}):
         figure = Figure(figsize=(inches + 1, inches), layout="constrained")
         axes = figure.subplots()
         shares = [[count / max(1, sum(row)) for count in row] for row in counts]

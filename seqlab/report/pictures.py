@@ -27,7 +27,13 @@ def panels(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 def label(row: Row) -> str:
     """The row's name in lines that fit."""
-    return textwrap.fill(row.name, **LABEL)
+    return as_written(textwrap.fill(row.name, **LABEL))
+
+
+def as_written(text: str) -> str:
+    """The text without formulas: matplotlib reads one between two dollar signs, and fails where it is none. (Its switch for
+    formulas would take those of a logarithmic axis, too.)"""
+    return text.replace("$", r"\$")
 
 
 def draw_metric(path: Path, rows: Sequence[Row]) -> None:
@@ -52,7 +58,7 @@ def draw_metric(path: Path, rows: Sequence[Row]) -> None:
             axis.set_ylim(len(part) - 0.5, -0.5)  # the best at the top
             _choose_scale([value for row in part for value in row.values], axis.set_xscale)
             better = {"min": "lower is better", "max": "higher is better"}.get(part[0].mode, "")
-            axis.set(xlabel=metric + (f" ({better})" if better else ""), title=textwrap.fill(data, 70))
+            axis.set(xlabel=metric + (f" ({better})" if better else ""), title=as_written(textwrap.fill(data, 70)))
             axis.grid(alpha=0.3, axis="x")
         save_picture(figure, path)
 
@@ -71,7 +77,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> bool:
         for axis, ((data, _), (name, part)) in zip(axes, parts.items(), strict=True):
             everything = [value for place, row in enumerate(part) for value in _draw_row(axis, row, name, f"C{place % 10}")]
             _choose_scale(everything, axis.set_yscale)
-            axis.set(xlabel="step", ylabel=name, title=textwrap.fill(data, 70))
+            axis.set(xlabel="step", ylabel=name, title=as_written(textwrap.fill(data, 70)))
             axis.grid(alpha=0.3)
             axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         save_picture(figure, path)

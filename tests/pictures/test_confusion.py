@@ -19,6 +19,11 @@ def test_draws(tmp_path, size) -> None:
     assert picture[..., :3].std() > 0.05  # not blank
 
 
+def test_a_class_named_like_a_formula_is_shown_as_written(tmp_path) -> None:
+    draw_confusion(tmp_path / "c.png", [[1, 2], [3, 4]], [r"$\no$", "$5 to $9"])
+    assert (tmp_path / "c.png").is_file()
+
+
 def test_a_font_that_has_the_signs_is_added(monkeypatch) -> None:
     own = fonts.fonts_for(["abc é"])
     monkeypatch.setattr(fonts, "_installed", lambda: ("Wrong", "Wide"))

@@ -176,6 +176,8 @@ def test_everything_is_written(sweep: Path, tmp_path: Path, capsys: pytest.Captu
 def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     make_run(tmp_path / "a", data__path="<script>|x")
     make_run(tmp_path / "b", data__path="y")
+    make_run(tmp_path / "c", data__path=r"$\no$", optimizer__lr=0.2)  # no formula
+    make_run(tmp_path / "d", data__path=r"$\no$", optimizer__lr=r"$\no$")
     main(["report", str(tmp_path), "--out", str(tmp_path / "out")])
     assert "<script>" not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "<script>\\|x" in (tmp_path / "out/report.md").read_text(encoding="utf-8")
