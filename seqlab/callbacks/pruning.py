@@ -20,7 +20,8 @@ class Pruning(L.Callback):
     """Reports `monitor` to the study after each validation, and ends the trial when its pruner says so.
 
     The study is the one that the sweeper hydra/sweeper=optuna_study has set for the job; in a run that belongs to none,
-    there is nothing to report to and nothing happens.
+    there is nothing to report to and nothing happens. A job that goes on, for another trial than it began, reports to it
+    what it had reported, so that its validations are compared with those of other trials at the same point.
     """
 
     def __init__(self, monitor: str, mode: str, pruner: str = "median", num_startup: int = 5, num_warmup: int = 1) -> None:
@@ -28,16 +29,21 @@ class Pruning(L.Callback):
         self.mode = mode
         self.make = {"pruner": pruner, "num_startup": num_startup, "num_warmup": num_warmup}
         self.trial: Any = None
-        self.num_reported = 0
+        self.reported: list[float] = []
         self.stop = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if TRIAL not in os.environ:
+            self.stop = False  # a trial that is gone on with by hand
         if TRIAL not in os.environ or not trainer.is_global_zero:
             return
         which = json.loads(os.environ[TRIAL])
         study = open_study(which["storage"], which["study_name"], self.mode, pruner=make_pruner(**self.make))
         (found,) = (trial for trial in study.get_trials(deepcopy=False) if trial.number == which["number"])
         self.trial = import_optuna().trial.Trial(study, found._trial_id)
+        for number, value in enumerate(self.reported):
+            if number not in found.intermediate_values:
+                self.trial.report(value, number)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -46,11 +52,17 @@ class Pruning(L.Callback):
             metrics = trainer.callback_metrics
             if self.monitor not in metrics:
                 raise ValueError(unknown("metric", self.monitor, sorted(metrics), "Choose one with monitor=NAME, and mode=min or mode=max."))
-            self.trial.report(float(metrics[self.monitor]), self.num_reported)
-            self.num_reported += 1
+            self.trial.report(float(metrics[self.monitor]), len(self.reported))
+            self.reported.append(float(metrics[self.monitor]))
             self.stop = self.trial.should_prune()
         self.stop = trainer.strategy.broadcast(self.stop)  # all ranks stop, or none
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         if self.stop:  # not before the validation has reached the loggers and the checkpoints; a training that is over is not pruned
-            raise Pruned(f"{self.monitor} is worse than that of other trials after {self.num_reported} validations")
+            raise Pruned(f"{self.monitor} is worse than that of other trials after {len(self.reported)} validations")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"reported": list(self.reported), "stop": self.stop}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.reported, self.stop = list(state_dict["reported"]), state_dict["stop"]

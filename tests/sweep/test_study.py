@@ -99,6 +99,29 @@ def test_a_bad_trial_is_pruned_and_a_good_one_is_not(tmp_path: Path, monkeypatch
     assert load(tmp_path).get_trials()[2].intermediate_values == {0: 1.0, 1: 0.9}
 
 
+def test_a_trial_that_goes_on_is_compared_at_the_point_it_had_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load(tmp_path)
+
+    def begin(state: dict[str, Any] | None = None) -> Any:
+        trial = study.ask()
+        monkeypatch.setenv(searching.TRIAL, json.dumps({"storage": str(tmp_path / searching.STUDY_FILE), "study_name": "seqlab", "number": trial.number}))
+        callback: Any = Pruning("val/loss", "min")
+        if state is not None:
+            callback.load_state_dict(state)
+        callback.on_fit_start(Trainer(0.0), None)
+        return callback
+
+    killed = begin()
+    for loss in (1.0, 0.9):
+        killed.on_validation_end(Trainer(loss), None)
+    going_on = begin(killed.state_dict())  # of the trial in which the values of the killed one are tried again
+    going_on.on_validation_end(Trainer(0.8), None)
+    assert load(tmp_path).get_trials()[1].intermediate_values == {0: 1.0, 1: 0.9, 2: 0.8}
+    assert load(tmp_path).get_trials()[0].intermediate_values == {0: 1.0, 1: 0.9}
+    with pytest.raises(Pruned):
+        begin({"reported": [1.0], "stop": True}).on_train_batch_start(None, None, None, 0)  # killed before it could end
+
+
 def test_a_pruned_run_is_recorded_and_settled(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def worse(self: Pruning, *arguments: Any) -> None:
         self.stop = True
