@@ -26,7 +26,13 @@ def claim(directory: Path, config: str, overrides: str) -> frozenset[str]:
         directory.mkdir(parents=True, exist_ok=True)
         before = frozenset(path.name for path in directory.iterdir())
         with open(directory / CONFIG, "x", encoding="utf-8") as file:
-            file.write(config)
+            try:
+                file.write(config)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:  # a full disk: half a config would claim the directory, and could be gone on with
+                (directory / CONFIG).unlink()
+                raise
         write(directory / OVERRIDES, overrides)
     except FileExistsError as error:
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_a_config_that_cannot_be_built_leaves_the_directory_free(run: Callable[.
     with pytest.raises(Exception, match=r"dropout is 1\.0"):
         run("head.dropout=1.0", directory=tmp_path / "run")
     assert run(directory=tmp_path / "run").summary["status"] == "finished"
+
+
+def test_a_disk_that_is_full_leaves_no_half_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ValueError, match=r"cannot be written: No space left on device"):
+        run_directory.claim(tmp_path / "run", "seed: 0\n", "[]\n")
+    assert not list((tmp_path / "run").iterdir()), "half a config would claim the directory"
 
 
 def test_a_directory_that_cannot_be_written_is_named(run: Callable[..., Run], tmp_path: Path) -> None:
