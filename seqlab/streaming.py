@@ -55,13 +55,14 @@ class Stepper:
         self.state = start
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x: the inputs of one step without a time axis, (B,) tokens, (B, I) features or (B, 1 + L) words -> scores (B, …).
+        """x: the inputs of one step without a time axis, (B,) tokens, (B, I) features, (B, 1 + L) words
+        or (B, L) the words of a sentence -> scores (B, …).
 
         Features as the model reads them: scaled, where the run's data is. Raises ValueError for another shape, TypeError
         for another dtype.
         """
         x = torch.as_tensor(x)
-        shape = {"tokens": ",", "features": f", {self.spec.input_size}", "words": ", 1 + characters"}[self.spec.inputs]
+        shape = {"tokens": ",", "features": f", {self.spec.input_size}", "words": ", 1 + characters", "sentences": ", words"}[self.spec.inputs]
         if x.dim() != (1 if self.spec.inputs == "tokens" else 2) or len(x) != self.batch_size:
             raise ValueError(f"x has shape {tuple(x.shape)}; expected ({self.batch_size}{shape}): one step of {self.spec.inputs} for each stream.")
         if self.spec.inputs == "features":

@@ -9,8 +9,14 @@ import torch
 from torch import Tensor
 
 import seqlab
+from seqlab.data.base import DataSpec
 from seqlab.export.formats import export
+from seqlab.frontends import Sentences
+from seqlab.heads import PooledHead
+from seqlab.layers import Stack
+from seqlab.model import SequenceModel
 from seqlab.runs import load_run
+from seqlab.streaming import Stepper
 from tests.feature_runs import make_feature_run
 from tests.text_runs import make_run
 
@@ -79,6 +85,19 @@ def test_of_a_head_that_pools_the_last_step_come_the_scores_so_far(tmp_path: Pat
     scores = steps(seqlab.stream(run, batch_size=3), FEATURES)
     for t in (0, 4, 8):
         torch.testing.assert_close(scores[:, t], offline(run, FEATURES[:, : t + 1]), **ROUNDING)
+
+
+def test_sentences_are_steps_too() -> None:
+    torch.manual_seed(0)
+    frontend = Sentences(input_size=9, embedding_size=4)
+    encoder = Stack.of("gru", input_size=4, hidden_size=5)
+    model = SequenceModel(frontend, encoder, PooledHead(5, 3)).eval()
+    story = torch.randint(1, 9, (2, 6, 4))
+    stepper = Stepper(model, DataSpec("sentences", 9, "sequence", 3), batch_size=2)
+    with torch.no_grad():
+        torch.testing.assert_close(steps(stepper, story)[:, -1], model(story)[0], **ROUNDING)
+    with pytest.raises(ValueError, match=r"x has shape \(2,\); expected \(2, words\): one step of sentences for each stream\."):
+        stepper(story[:, 0, 0])
 
 
 @pytest.mark.parametrize(
