@@ -97,7 +97,10 @@ def _may_change(key: str) -> bool:
 def _seconds(directory: Path) -> float:
     """What the summary of an earlier part says it took, 0 when that part was killed before it could write one."""
     path = directory / run_directory.SUMMARY
-    return float(json.loads(path.read_text(encoding="utf-8")).get("seconds", 0.0)) if path.is_file() else 0.0
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8")).get("seconds", 0.0)) if path.is_file() else 0.0
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}. Remove it: training writes it anew when it ends.") from error
 
 
 def resumed_config(directory: Path, composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -108,6 +111,10 @@ def resumed_config(directory: Path, composed: DictConfig, overrides: Sequence[st
     make it another run.
     """
     config = read_config(directory)
+    if linked := sorted(path.name for path in directory.iterdir() if path.is_symlink()):
+        raise ValueError(
+            f"run directory {directory} has links in it: {', '.join(linked)}; expected files, since what is written to them goes elsewhere. Remove them."
+        )
     changed = [override for override in overrides if override.partition("=")[0] != "resume"]
     for override in changed:
         key = override.partition("=")[0].lstrip("+~")

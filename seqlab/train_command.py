@@ -152,7 +152,7 @@ def _where_it_lies(argv: list[str]) -> list[str]:
     given = [argument for argument in argv if argument.startswith("resume=")]
     if not given or given[-1] == "resume=null":
         return argv
-    directory = given[-1].partition("=")[2].strip("'\"")
+    directory = str(Path(given[-1].partition("=")[2].strip("'\"")).expanduser())
     if not (Path(directory) / run_directory.CONFIG).is_file():
         raise ValueError(f"resume={directory} names no run directory: there is no {run_directory.CONFIG} in it. A run's path is the last line of its training.")
     quoted = "'" + directory.replace("'", "\\'") + "'"

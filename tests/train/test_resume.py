@@ -234,6 +234,18 @@ def test_pictures_go_where_the_run_lies_now(run: Callable[..., Run], tmp_path: P
     assert resumed_config(done.directory, small_config(), []).callbacks.gradient.directory == str(done.directory)
 
 
+def test_a_link_in_the_directory_or_a_broken_summary_is_refused(run: Callable[..., Run], tmp_path: Path) -> None:
+    done = finished(run)
+    (done.directory / "summary.json").write_text("{")
+    with pytest.raises(ValueError, match=r"summary\.json is no JSON"):
+        resume(done)
+    (done.directory / "summary.json").unlink()
+    (done.directory / "train.log").unlink(missing_ok=True)
+    (done.directory / "train.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"has links in it: train\.log"):
+        resume(done)
+
+
 def test_rows_beyond_the_checkpoint_are_taken_out(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "metrics.csv")
     file.log_metrics({"epoch": 0, "a": 1.0}, step=1)
