@@ -110,5 +110,5 @@ class StopOnInterrupt(L.Callback):
         if not self.training or self.received is not None:
             raise Interrupted(signal_number)
         self.received = signal_number
-        if not rank_zero_only.rank:
+        if not getattr(rank_zero_only, "rank", 0):
             os.write(2, MESSAGE)  # not print: the signal may have come in the middle of one
