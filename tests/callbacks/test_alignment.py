@@ -47,8 +47,9 @@ def test_labels_stand_in_the_middle_of_their_stretch() -> None:
 
 def test_the_picture_is_drawn_after_the_test_and_of_ctc_alone(tmp_path: Path) -> None:
     callback = AlignmentPicture(tmp_path, rows=1)
-    callback.on_test_batch_start(SimpleNamespace(), task(), BATCH, 0)  # type: ignore[arg-type]
-    callback.on_test_end(SimpleNamespace(), task())  # type: ignore[arg-type]
+    trainer = SimpleNamespace(is_global_zero=True)
+    callback.on_test_batch_start(trainer, task(), BATCH, 0)  # type: ignore[arg-type]
+    callback.on_test_end(trainer, task())  # type: ignore[arg-type]
     assert (tmp_path / "alignment.png").stat().st_size > 5_000
     with pytest.raises(ValueError, match="Leave callbacks=alignment out"):
         callback.on_test_end(SimpleNamespace(), StepLabelling(model(StepHead), torch.optim.Adam))  # type: ignore[arg-type]
