@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from seqlab.data.batches import BudgetBatches, SeededBatches, check_budget
 from seqlab.data.order import FromBatch, SeededItems, Share, SharedItems, Spare
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 
@@ -121,40 +122,20 @@ class ExampleSplit(Dataset[Example]):
         return self.examples[index]
 
 
-class SeededBatches(BatchSampler):
-    """Batches of indices whose order is a function of (seed, epoch) alone, so that a run can be repeated and resumed."""
-
-    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, drop_last: bool = False) -> None:
-        self.size, self.batch_size, self.shuffle, self.seed, self.drop_last = size, batch_size, shuffle, seed, drop_last
-        self.epoch = 0
-        self.sampler = self  # where Lightning looks for set_epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of this epoch; called by the trainer."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.size, generator=generator).tolist() if self.shuffle else list(range(self.size))
-        for start in range(0, self.size, self.batch_size):
-            batch = order[start : start + self.batch_size]
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield batch
-
-    def __len__(self) -> int:
-        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
-
-
 class SequenceDataModule(L.LightningDataModule, ABC):
     """Base of the data sets. Subclasses fill `splits` in `setup` and give `spec`; loaders are written here once.
 
-    next_steps: whether the bits that are targets are the inputs one step later, which a model must not have read.
+    batch_tokens: batches of at most so many steps of an ExampleSplit, padding included, in place of batch_size; None: of batch_size rows.
+    budgeted: the splits that this holds for. next_steps: whether the bits that are targets are the inputs one step later, which
+    a model must not have read.
     """
 
+    budgeted: ClassVar[tuple[str, ...]] = SPLITS
     next_steps: ClassVar[bool] = False
 
-    def __init__(self, batch_size: int, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0) -> None:
+    def __init__(self, batch_size: int, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0, batch_tokens: int | None = None) -> None:
         super().__init__()
+        self.batch_tokens = check_budget(batch_tokens)
         for name, size in (("batch_size", batch_size), ("eval_batch_size", batch_size if eval_batch_size is None else eval_batch_size)):
             if size < 1:
                 raise ValueError(f"{name} is {size}; expected at least 1.")
@@ -214,8 +195,14 @@ class SequenceDataModule(L.LightningDataModule, ABC):
 
     def batches(self, split: str) -> Sampler[Any]:
         """Which indices of a split make a batch, in order; a function of the seed and the epoch alone."""
-        training = split == "train"
-        return SeededBatches(len(self.splits[split]), self.batch_size if training else self.eval_batch_size, training, self.seed)  # pyright: ignore[reportArgumentType]
+        data, training = self.splits[split], split == "train"
+        if self.batch_tokens is not None and split in self.budgeted and isinstance(data, ExampleSplit):
+            return BudgetBatches([self.steps_of(example) for example in data.examples], self.batch_tokens, training, self.seed)
+        return SeededBatches(len(data), self.batch_size if training else self.eval_batch_size, training, self.seed)  # pyright: ignore[reportArgumentType]
+
+    def steps_of(self, example: Example) -> int:
+        """What counts of an example against `batch_tokens`."""
+        return len(example.inputs)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Nothing to do for a batch that lies there already; looking through its parts is a tenth of a small step."""

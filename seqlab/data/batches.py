@@ -1,4 +1,4 @@
-"""Batches of about as many steps each, of sequences of about the same length."""
+"""Which indices make a batch: as many rows each, or about as many steps each, of sequences of about the same length."""
 
 from __future__ import annotations
 
@@ -6,6 +6,30 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import BatchSampler
+
+
+class SeededBatches(BatchSampler):
+    """Batches of indices whose order is a function of (seed, epoch) alone, so that a run can be repeated and resumed."""
+
+    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, drop_last: bool = False) -> None:
+        self.size, self.batch_size, self.shuffle, self.seed, self.drop_last = size, batch_size, shuffle, seed, drop_last
+        self.epoch = 0
+        self.sampler = self  # where Lightning looks for set_epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of this epoch; called by the trainer."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator).tolist() if self.shuffle else list(range(self.size))
+        for start in range(0, self.size, self.batch_size):
+            batch = order[start : start + self.batch_size]
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+    def __len__(self) -> int:
+        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
 
 
 class BudgetBatches(BatchSampler):
@@ -17,8 +41,7 @@ class BudgetBatches(BatchSampler):
     """
 
     def __init__(self, lengths: Sequence[int], batch_tokens: int, shuffle: bool, seed: int) -> None:
-        if batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
+        check_budget(batch_tokens)
         self.shuffle, self.seed = shuffle, seed
         self.lengths = torch.tensor(lengths, dtype=torch.long)
         self.epoch = 0
@@ -40,6 +63,13 @@ class BudgetBatches(BatchSampler):
 
     def __len__(self) -> int:
         return len(self.cuts)
+
+
+def check_budget(batch_tokens: int | None) -> int | None:
+    """The budget, None for none. Raises ValueError for one below 1."""
+    if batch_tokens is not None and batch_tokens < 1:
+        raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
+    return batch_tokens
 
 
 def cut_batches(lengths: Sequence[int], batch_tokens: int) -> list[slice]:

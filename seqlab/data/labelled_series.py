@@ -14,10 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
-from seqlab.data.batches import BudgetBatches
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.splits import Fractions, check_fractions, hold_out, leave_group_out, split_examples, stratified_folds, warn_of_duplicates
 
@@ -68,10 +66,8 @@ class SeriesData(SequenceDataModule):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, batch_tokens)
         check_fractions(fractions)
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
         if num_folds is not None and leave_out is not None:
             raise ValueError(f"data.num_folds is {num_folds} and data.leave_out is {leave_out!r}; expected one of them. Set the other to null.")
         if num_folds is not None and not 0 <= fold < num_folds:
@@ -79,7 +75,6 @@ class SeriesData(SequenceDataModule):
         self.fractions, self.split_seed, self.grouped = fractions, split_seed, grouped
         self.num_folds, self.fold, self.leave_out, self.val_fraction = num_folds, fold, leave_out, val_fraction
         self.files, self.columns, self.header, self.separator, self.encoding = files, columns, header, separator, encoding
-        self.batch_tokens = batch_tokens
         self._spec: DataSpec | None = None
         self.names: list[str] = []  # of the columns, where the files have headers and `columns` is None
         self._read_files: list[Path] = []  # what read_new read last
@@ -130,12 +125,6 @@ class SeriesData(SequenceDataModule):
         if (self.grouped or self.leave_out is not None) and None in groups:
             raise ValueError(f"{series[groups.index(None)].place} has no group; expected one for every sequence. Say where it stands, or split without groups.")
         return groups if self.grouped else None
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, split == "train", self.seed)
 
     def records(self) -> dict[str, str]:
         return {**super().records(), **({COLUMNS: json.dumps(self.names, ensure_ascii=False) + "\n"} if self.names else {})}

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch.utils.data import Sampler
 
 from seqlab.data.base import SPEC, SPLITS, Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
-from seqlab.data.batches import BudgetBatches
 from seqlab.data.spelling import CHARACTERS, build_characters, pad_spelt, spell
 from seqlab.data.splits import warn_of_duplicates
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary, build_vocabulary, check_unit
@@ -68,18 +66,16 @@ class LabelledText(SequenceDataModule):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, batch_tokens)
         if unknown_labels not in ("error", "skip"):
             raise ValueError(unknown("way to treat unknown_labels", unknown_labels, ["error", "skip"]))
         if max_length is not None and max_length < 1:
             raise ValueError(f"max_length is {max_length}; expected at least 1.")
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
         if spelling and unit == "characters":
             raise ValueError("spelling is true but unit is characters, which have no spelling; expected data.unit=words or data.unit=tokens.")
         self.encoding, self.unit, self.lowercase = encoding, check_unit(unit), lowercase
         self.max_vocabulary, self.min_count, self.max_length = max_vocabulary, min_count, max_length
-        self.spelling, self.unknown_labels, self.batch_tokens = spelling, unknown_labels, batch_tokens
+        self.spelling, self.unknown_labels = spelling, unknown_labels
         self.labels: tuple[str, ...] = ()
         self.numbers: dict[str, int] = {}  # of the labels
         self.characters: Vocabulary | None = None
@@ -153,12 +149,6 @@ class LabelledText(SequenceDataModule):
 
     def collate(self, examples: Any) -> Batch:
         return pad_spelt(examples) if self.spelling else super().collate(examples)
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, split == "train", self.seed)
 
     @property
     def spec(self) -> DataSpec:

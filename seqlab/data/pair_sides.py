@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Sampler
-
-from seqlab.data.base import Example, ExampleSplit, SequenceDataModule
-from seqlab.data.batches import BudgetBatches
+from seqlab.data.base import Example, SequenceDataModule
 from seqlab.data.file_answers import as_text
 from seqlab.data.labelled_text import read_record
 from seqlab.data.pieces import SPACE
@@ -31,19 +28,20 @@ class PairSides(SequenceDataModule):
     included, in place of batch_size.
     """
 
+    budgeted = ("train",)
     unit_of_length = "symbols"  # what the length of a source counts, for messages
 
     def __init__(self, unknown_targets: str, batch_size: int, batch_tokens: int | None, eval_batch_size: int | None, num_workers: int, seed: int) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, batch_tokens)
         if unknown_targets not in ("mark", "error"):
             raise ValueError(unknown("way with unknown targets", unknown_targets, ["mark", "error"]))
         self.unknown_targets = unknown_targets
-        self.batch_tokens = batch_tokens
         self.source: Side | None = None
         self.target: Side | None = None
         self.texts: dict[str, list[str]] = {}  # {split: what each target reads as}, where BLEU and the like make sense
+
+    def steps_of(self, example: Example) -> int:
+        return max(len(example.inputs), len(example.targets))
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -51,12 +49,6 @@ class PairSides(SequenceDataModule):
         assert self.source is not None
         assert self.target is not None
         return self.source, self.target
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or split != "train" or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([max(len(example.inputs), len(example.targets)) for example in data.examples], self.batch_tokens, True, self.seed)
 
     def check_targets(self, split: str, texts: Sequence[str], places: Sequence[str]) -> None:
         """Say which targets hold symbols that training does not show, by the place that each text has; ValueError with "error"."""

@@ -11,10 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
-from seqlab.data.batches import BudgetBatches
 from seqlab.data.labelled_text import read_record
 from seqlab.data.number_tables import read_table
 from seqlab.data.split_files import SplitFiles
@@ -65,11 +63,9 @@ class PianoRoll(SequenceDataModule):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, batch_tokens)
         self.sources = SplitFiles(path, train, val, test, fractions, split_seed)
-        self.files, self.group_pattern, self.batch_tokens = files, group_pattern, batch_tokens
+        self.files, self.group_pattern = files, group_pattern
         self.columns, self.header, self.separator, self.encoding = columns, header, separator, encoding
         self.names: tuple[str, ...] = ()
         self._new: list[Roll] = []  # what read_new read last
@@ -89,12 +85,6 @@ class PianoRoll(SequenceDataModule):
                     raise ValueError(f"{roll.file} has 1 row; expected 2 at least: one that is read, and one that is to be known from it. Leave the file out.")
             self.splits[split] = ExampleSplit([Example(roll.steps[:-1], roll.steps[1:]) for roll in parts[split]])
         self.duplicates = warn_of_duplicates({split: [roll.steps.numpy().tobytes() for roll in parts[split]] for split in SPLITS})
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, split == "train", self.seed)
 
     def _read_folder(self, folder: Path) -> list[Roll]:
         places = sorted(place for place in folder.glob(self.files) if place.is_file())

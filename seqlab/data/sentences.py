@@ -6,10 +6,9 @@ import re
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from seqlab.data.base import Example, ExampleSplit
-from seqlab.data.batches import BudgetBatches
+from seqlab.data.batches import check_budget
 from seqlab.data.text import TextData
 from seqlab.registry import unknown
 
@@ -27,9 +26,7 @@ class Sentences(TextData):
 
     def __init__(self, *args: Any, sentences: str = "punctuation", batch_tokens: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected at least 1.")
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = check_budget(batch_tokens)
         if sentences not in ("punctuation", "lines"):
             raise ValueError(unknown("way to cut sentences", sentences, ["punctuation", "lines"]))
         self.cut_sentences = split_lines if sentences == "lines" else split_sentences
@@ -42,12 +39,6 @@ class Sentences(TextData):
 
     def dataset(self, sequences: list[Tensor]) -> ExampleSplit:
         return ExampleSplit([Example(ids[:-1], ids[1:]) for ids in sequences])
-
-    def batches(self, split: str) -> Sampler[Any]:
-        data = self.splits[split]
-        if self.batch_tokens is None or not isinstance(data, ExampleSplit):
-            return super().batches(split)
-        return BudgetBatches([len(example.inputs) for example in data.examples], self.batch_tokens, split == "train", self.seed)
 
 
 def split_sentences(text: str) -> list[str]:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from seqlab.data.base import DataSpec, Example, SeededBatches, pad_batch
+from seqlab.data.base import DataSpec, Example, pad_batch
+from seqlab.data.batches import SeededBatches
 
 
 def order(seed, epoch, **options):

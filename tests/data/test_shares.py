@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SeededBatches, SequenceDataModule
-from seqlab.data.batches import BudgetBatches
+from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.batches import BudgetBatches, SeededBatches
 from seqlab.data.order import FromBatch, Share, Spare
 from seqlab.data.streams import Chunk, StreamBatches, TokenStreams
 from seqlab.tasks.ranks import interleaved
