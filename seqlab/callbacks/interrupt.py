@@ -97,13 +97,16 @@ class StopOnInterrupt(L.Callback):
             raise Interrupted(self.received)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.received is not None:
-            raise Interrupted(self.received)
+        if (received := self._asked(trainer)) is not None:
+            raise Interrupted(received)
 
     def _asked(self, trainer: L.Trainer) -> int | None:
-        """The signal that came, to any of the processes: each has to stop after the same step."""
-        if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
-            self.received = self.received or signal.SIGTERM
+        """The signal that came, to any of the processes: each has to stop after the same step. One that comes while they agree waits for the next step."""
+        if trainer.world_size == 1:
+            return self.received
+        if not trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
+            return None
+        self.received = self.received or signal.SIGTERM
         return self.received
 
     def _receive(self, signal_number: int, frame: Any) -> None:

@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 
+from seqlab.callbacks.interrupt import Interrupted, StopOnInterrupt
 from tests.train.conftest import Run
 
 
@@ -82,3 +84,24 @@ def test_in_the_test_it_stops_at_once(interrupted: Callable[..., tuple[Run, Pres
     run, press = interrupted(Press("on_test_batch_start", 1))
     assert not press.went_on
     assert run.checkpoint("last")["global_step"] == 12
+
+
+def test_a_signal_that_comes_while_the_ranks_agree_waits_for_the_next_step() -> None:
+    """Else one of them stops alone, and the others wait for it for ever."""
+    stop = StopOnInterrupt()
+
+    def agree(asked: bool, all: bool) -> bool:
+        stop.received = signal.SIGINT
+        return asked
+
+    trainer: Any = SimpleNamespace(world_size=2, strategy=SimpleNamespace(reduce_boolean_decision=agree))
+    assert stop._asked(trainer) is None
+    assert stop._asked(trainer) == signal.SIGINT
+
+
+def test_a_signal_of_another_rank_stops_this_one_too() -> None:
+    stop = StopOnInterrupt()
+    trainer: Any = SimpleNamespace(world_size=2, strategy=SimpleNamespace(reduce_boolean_decision=lambda asked, all: True))
+    assert stop._asked(trainer) == signal.SIGTERM
+    with pytest.raises(Interrupted):
+        stop.on_train_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
