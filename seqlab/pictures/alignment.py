@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.fonts import plain_text
 from seqlab.pictures.saving import save_picture
 
 
@@ -28,7 +28,7 @@ def draw_alignments(path: Path, rows: Sequence[Alignment], labels: Sequence[str]
     import matplotlib  # not at import time: it costs a second
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.family": fonts_for(labels), "text.parse_math": False}):
+    with matplotlib.rc_context(plain_text(labels)):
         figure = Figure(figsize=(9, 4.2 * len(rows)), layout="constrained")
         panels = figure.subplots(2 * len(rows), 1, squeeze=False, height_ratios=[1, 2.2] * len(rows))[:, 0]
         for above, below, row in zip(panels[::2], panels[1::2], rows, strict=True):

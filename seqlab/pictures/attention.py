@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.fonts import plain_text
 from seqlab.pictures.saving import save_picture
 
 
@@ -14,7 +14,7 @@ def draw_attention(path: Path, rows: Sequence[tuple[Sequence[str], Sequence[str]
     import matplotlib  # not at import time: it costs a second
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.family": fonts_for([symbol for source, written, _ in rows for symbol in (*source, *written)]), "text.parse_math": False}):
+    with matplotlib.rc_context(plain_text([symbol for source, written, _ in rows for symbol in (*source, *written)])):
         figure = Figure(figsize=(5.5 * len(rows), 5.5), layout="constrained")
         for axes, (source, written, weights) in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
             axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.fonts import plain_text
 from seqlab.pictures.saving import save_picture
 
 MOST_NUMBERS = 25  # classes whose counts are written into the cells: more cannot be read
@@ -20,7 +20,7 @@ def draw_confusion(path: Path, counts: Sequence[Sequence[int]], labels: Sequence
     names = list(labels) or [str(index) for index in range(size)]
     inches = min(max(4.0, 0.42 * size + 1.5), 24.0)
     # fonts are chosen when text is made and looked up when it is drawn: both inside
-    with matplotlib.rc_context({"font.family": fonts_for(names), "text.parse_math": False}):
+    with matplotlib.rc_context(plain_text(names)):
         figure = Figure(figsize=(inches + 1, inches), layout="constrained")
         axes = figure.subplots()
         shares = [[count / max(1, sum(row)) for count in row] for row in counts]

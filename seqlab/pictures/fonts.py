@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 log = logging.getLogger("seqlab")
 
@@ -16,6 +17,12 @@ WIDE_FONTS = (
     *("PingFang SC", "Hiragino Sans", "Hiragino Sans GB", "Heiti SC", "Arial Unicode MS"),
     *("Microsoft YaHei", "Yu Gothic", "Meiryo", "MS Gothic", "SimHei", "Malgun Gothic"),
 )
+
+
+def plain_text(texts: Iterable[str]) -> dict[Any, Any]:
+    """What `rc_context` needs to show these texts as they are: fonts that have their signs, and no formula between two dollar signs,
+    on which matplotlib fails where there is none. Text is made and drawn inside of it."""
+    return {"font.family": fonts_for(texts), "text.parse_math": False}
 
 
 def fonts_for(texts: Iterable[str]) -> list[str]:

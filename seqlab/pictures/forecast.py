@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.fonts import plain_text
 from seqlab.pictures.saving import save_picture
 
 MOST_SERIES = 8  # panels below each other: more cannot be read
@@ -29,7 +29,7 @@ def draw_forecast(
     from matplotlib.figure import Figure
 
     names = list(forecast)[:MOST_SERIES]
-    with matplotlib.rc_context({"font.family": fonts_for(names), "text.parse_math": False}):
+    with matplotlib.rc_context(plain_text(names)):
         figure = Figure(figsize=(9, 1.2 + 1.8 * len(names)), layout="constrained")
         panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(panels, names, strict=True):
@@ -69,7 +69,7 @@ def draw_anomalies(
 
     names = list(values)[:MOST_SERIES]
     flagged = [row for row, flag in enumerate(flags) if flag]
-    with matplotlib.rc_context({"font.family": fonts_for(names), "text.parse_math": False}):
+    with matplotlib.rc_context(plain_text(names)):
         figure = Figure(figsize=(10, 1.8 + 1.9 * len(names)), layout="constrained")
         panels = figure.subplots(len(names) + 1, 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(panels, names, strict=False):

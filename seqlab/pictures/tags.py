@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from seqlab.pictures.fonts import fonts_for
+from seqlab.pictures.fonts import plain_text
 from seqlab.pictures.saving import save_picture
 
 MOST_SENTENCES = 10
@@ -25,7 +25,7 @@ def draw_tags(path: Path, sentences: Sequence[tuple[Sequence[str], Sequence[str]
     kinds = sorted({kind_of(tag) for _, _, _, tag in placed} - {"O"})
     colours = {kind: colormaps["tab20"]((2 * rank + 1) % 20) for rank, kind in enumerate(kinds)}
     lines = 1 + max(line for line, *_ in placed)
-    with rc_context({"font.family": fonts_for(text for _, _, *texts in placed for text in texts), "text.parse_math": False}):
+    with rc_context(plain_text(text for _, _, *texts in placed for text in texts)):
         figure = Figure(figsize=(COLUMNS * _INCH, 0.2 + lines * _PAIR))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(-1, COLUMNS + 1), ylim=(lines, -0.3))
         axes.axis("off")
