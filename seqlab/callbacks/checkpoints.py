@@ -21,6 +21,8 @@ from seqlab.registry import unknown
 from seqlab.run_directory import CHECKPOINTS
 from seqlab.tasks import Task
 
+SAVE = "save"  # the question to all processes
+
 
 class Checkpoints(Checkpoint):
     """Keeps `last.ckpt`, renewed every `every_seconds` and `every_steps`, after every validation and epoch and when the run is
@@ -56,6 +58,8 @@ class Checkpoints(Checkpoint):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.folder = Path(trainer.default_root_dir) / CHECKPOINTS
+        assert isinstance(pl_module, Task)
+        pl_module.asked_of_all[SAVE] = lambda: self.is_late()  # a bound method would be copied with this callback wherever the task is
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
@@ -71,7 +75,8 @@ class Checkpoints(Checkpoint):
         self._validated = not validation_due(trainer)
         if trainer.is_last_batch and self._validated:
             return  # the end of the epoch follows, and saves
-        if self._is_due(trainer):
+        late = self.is_late() if trainer.world_size == 1 else outputs["agreed"][SAVE]  # clocks differ, saving is done together
+        if late or (self.every_steps is not None and trainer.global_step - self._saved_step >= self.every_steps):
             self.save_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -111,12 +116,9 @@ class Checkpoints(Checkpoint):
     def _position(self, trainer: L.Trainer) -> Position:
         return Position.of(trainer, self._epoch_ended, self._validated)
 
-    def _is_due(self, trainer: L.Trainer) -> bool:
-        steps = trainer.global_step - self._saved_step
-        if self.every_steps is not None and steps >= self.every_steps:
-            return True
-        late = self.every_seconds is not None and time.monotonic() - self._saved_at >= self.every_seconds
-        return trainer.strategy.reduce_boolean_decision(late, all=False) if trainer.world_size > 1 else late  # clocks differ, saving is done together
+    def is_late(self) -> bool:
+        """Whether `every_seconds` have passed since the last checkpoint, by the clock of this process."""
+        return self.every_seconds is not None and time.monotonic() - self._saved_at >= self.every_seconds
 
     def _is_better(self, score: float) -> bool:
         if not self.best_model_path:

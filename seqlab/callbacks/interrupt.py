@@ -13,8 +13,10 @@ import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
 from seqlab.callbacks.position import validation_due
+from seqlab.tasks import Task
 
 MESSAGE = b"\nstopping after this step or validation, then saving; press Ctrl-C again to stop at once\n"
+STOP = "stop"  # the question to all processes
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what SLURM sends before the time is up, with --signal=USR1@60
 
 
@@ -68,6 +70,12 @@ class StopOnInterrupt(L.Callback):
             for number in SIGNALS:
                 signal.signal(number, self._receive)
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, Task)
+        pl_module.asked_of_all[STOP] = lambda: self.received is not None
+        # Lightning (2.6.6) asks the first rank before every step for a SIGTERM, in a message of its own; the handlers are ours
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.training = True
         self._listen_again()
@@ -79,7 +87,7 @@ class StopOnInterrupt(L.Callback):
         self.training = False
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        received = self._asked(trainer)
+        received = self.received if trainer.world_size == 1 else self._agreed(outputs["agreed"][STOP])
         if received is None:
             return
         due = validation_due(trainer)
@@ -104,7 +112,10 @@ class StopOnInterrupt(L.Callback):
         """The signal that came, to any of the processes: each has to stop after the same step. One that comes while they agree waits for the next step."""
         if trainer.world_size == 1:
             return self.received
-        if not trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
+        return self._agreed(trainer.strategy.reduce_boolean_decision(self.received is not None, all=False))
+
+    def _agreed(self, stop: bool) -> int | None:
+        if not stop:
             return None
         self.received = self.received or signal.SIGTERM
         return self.received

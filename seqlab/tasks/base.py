@@ -76,6 +76,7 @@ class Task(L.LightningModule, ABC):
         self.l1 = l1
         self.l2 = l2
         self.num_ranks = 1  # processes that train this model together
+        self.asked_of_all: dict[str, Callable[[], bool]] = {}  # what callbacks want to know of every process with each training batch
         self.normalising: list[BatchNorm2d] = []  # the parts of the model that have to know which rows count
         self.gradient_norm: Tensor | None = None  # of the last step, before clipping
         self._validation_schedule: Schedule | None = None
@@ -170,15 +171,18 @@ class Task(L.LightningModule, ABC):
         self.gradient_norm = carried["gradient_norm"]
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
-        """loss: what is minimised. data_loss, tokens: the loss without penalties and the valid steps, of the shares of all processes."""
+        """loss: what is minimised. data_loss, tokens: the loss without penalties and the valid steps, of the shares of all processes.
+        agreed: of each question of `asked_of_all` whether any process said yes in this step; empty where there is one process."""
         for module in self.normalising:
             module.counts = not batch.spare
         outcome = self.outcome(batch)
-        loss, mean, tokens = outcome.loss, outcome.loss.detach(), num_tokens(batch)
+        loss, mean, tokens, agreed = outcome.loss, outcome.loss.detach(), num_tokens(batch), {}
         if self.num_ranks > 1:
-            loss, mean, tokens = loss_of_share(loss, 0.0 if batch.spare else outcome.count, 0 if batch.spare else tokens, self.num_ranks)
+            weight, counted, answers = 0.0 if batch.spare else outcome.count, 0 if batch.spare else tokens, [ask() for ask in self.asked_of_all.values()]
+            loss, mean, tokens, answers = loss_of_share(loss, weight, counted, self.num_ranks, answers)
+            agreed = dict(zip(self.asked_of_all, answers, strict=True))
         self._check_finite("loss", mean)
-        return {"loss": loss + self.penalty() if self.l1 or self.l2 else loss, "data_loss": mean, "tokens": tokens}
+        return {"loss": loss + self.penalty() if self.l1 or self.l2 else loss, "data_loss": mean, "tokens": tokens, "agreed": agreed}
 
     def penalty(self) -> Tensor:
         """l1 Σ|w| + ½ l2 Σw² over all parameters but biases, known by their names."""

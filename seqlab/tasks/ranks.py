@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 
 
-def loss_of_share(loss: Tensor, weight: float, tokens: Tensor | int, num_ranks: int) -> tuple[Tensor, Tensor, Tensor]:
+def loss_of_share(loss: Tensor, weight: float, tokens: Tensor | int, num_ranks: int, answers: Sequence[bool] = ()) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
     """Of each process's share the mean loss (), the weight of targets that it is a mean over, and a number of tokens -> of the
-    whole batch: what this process minimises, the mean loss, and the tokens.
+    whole batch: what this process minimises, the mean loss, and the tokens. Of each process's yes or no to some questions -> whether
+    any of them says yes: in the same message, since with small steps it is their number that costs, not their length.
 
     What is minimised is the share's loss, scaled such that the mean of the processes' gradients, which the trainer takes, is the
     gradient of the mean over all targets: each target counts alike, in whatever process, as in one that has the whole batch.
     """
     own = loss.detach().double()
-    sums = torch.stack([own * weight, torch.full_like(own, weight), torch.as_tensor(tokens).to(own)])
+    sums = torch.stack([own * weight, torch.full_like(own, weight), torch.as_tensor(tokens).to(own), *(torch.full_like(own, yes) for yes in answers)])
     torch.distributed.all_reduce(sums)
     weights = sums[1].clamp(min=torch.finfo(torch.float64).tiny)  # 0 where every target of a batch is missing, and then the losses are 0
-    return loss * (num_ranks * weight / weights).to(loss), (sums[0] / weights).to(loss), sums[2].long()
+    return loss * (num_ranks * weight / weights).to(loss), (sums[0] / weights).to(loss), sums[2].long(), (sums[3:] > 0).tolist()
 
 
 def whole(number: Tensor, num_ranks: int) -> Tensor:

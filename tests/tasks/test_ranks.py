@@ -75,3 +75,12 @@ def test_a_batch_without_any_target_moves_nothing(together: Callable[..., tuple[
     found, reported = together(task, shares)
     assert not any(grad.any() for grad in found)
     assert reported[0] == {"data_loss": 0, "tokens": 0}
+
+
+def test_what_one_process_says_yes_to_all_of_them_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, batch = cases()["steps"]
+    task.num_ranks = RANKS
+    task.asked_of_all = {"stop": lambda: False, "save": lambda: False, "both": lambda: True}
+    other = torch.tensor([0.0, 1.0, 1.0])  # what the other process says
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda own: own[-3:].add_(other))
+    assert task.training_step(batch, 0)["agreed"] == {"stop": False, "save": True, "both": True}

@@ -105,3 +105,14 @@ def test_a_signal_of_another_rank_stops_this_one_too() -> None:
     assert stop._asked(trainer) == signal.SIGTERM
     with pytest.raises(Interrupted):
         stop.on_train_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
+
+
+def test_after_a_step_the_ranks_stop_by_what_they_told_each_other_and_not_by_what_came_since() -> None:
+    stop = StopOnInterrupt()
+    trainer: Any = SimpleNamespace(world_size=2, is_last_batch=False, fit_loop=SimpleNamespace(_data_fetcher=1))
+    trainer.fit_loop.epoch_loop = SimpleNamespace(_should_check_val_fx=lambda fetcher: False)
+    task: Any = SimpleNamespace()
+    stop.received = signal.SIGINT  # after the message of this step: the others do not know
+    stop.on_train_batch_end(trainer, task, {"agreed": {"stop": False}}, None, 0)
+    with pytest.raises(Interrupted, match="SIGINT"):
+        stop.on_train_batch_end(trainer, task, {"agreed": {"stop": True}}, None, 1)
