@@ -20,13 +20,16 @@ FINGERPRINT = "fingerprint.json"
 PLAIN = (str, bytes, int, float, bool, type(None))
 
 
-def fingerprint(config: dict[str, Any], data: SequenceDataModule) -> dict[str, dict[str, str]]:
-    """{"code": {what the config names: digest of its source}, "data": {split: digest of its contents}, "records": {file: digest of its text}}."""
+def fingerprint(config: dict[str, Any], data: SequenceDataModule, records: dict[str, str]) -> dict[str, dict[str, str]]:
+    """{"code": {what the config names: digest of its source}, "data": {split: digest of its contents}, "records": {file: digest of its text}}.
+
+    records: what `data.records()` gave.
+    """
     code = source_digests(config, list(map(str, config.get("plugins") or [])))
     return {
         "code": code,
         "data": {split: contents_digest(part) for split, part in data.splits.items()},
-        "records": {name: text_digest(text) for name, text in data.records().items()},
+        "records": {name: text_digest(text) for name, text in records.items()},
     }
 
 

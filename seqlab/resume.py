@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from seqlab import run_directory
 from seqlab.callbacks.position import RESUME
 from seqlab.checkpoint import PROVENANCE, newest_whole, read_checkpoint
+from seqlab.ranks.group import is_first
 from seqlab.runs import check_plugins, check_targets, read_config
 
 FIRST_CONFIG = "config.first.yaml"  # the config that the run began with, once it has been resumed
@@ -161,7 +161,7 @@ def sole_user(directory: Path) -> Iterator[None]:
 
     Of the processes of one run, the first holds it for all.
     """
-    if fcntl is None or getattr(rank_zero_only, "rank", 0):
+    if fcntl is None or not is_first():
         yield
         return
     handle = os.open(directory, os.O_RDONLY)

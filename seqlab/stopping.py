@@ -10,11 +10,10 @@ import signal
 import subprocess
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from seqlab.callbacks.interrupt import Interrupted
 from seqlab.checkpoint import free_space
 from seqlab.command_errors import say
+from seqlab.ranks.group import is_first
 from seqlab.run_directory import CHECKPOINTS
 
 log = logging.getLogger("seqlab")
@@ -30,7 +29,7 @@ def stopped(interruption: Interrupted, step: int, directory: Path) -> BaseExcept
     number = interruption.signal_number
     if number == signal.SIGINT:
         return KeyboardInterrupt(f"interrupted at step {step}; what was trained is in {directory}. Go on with `seqlab train resume={directory}`.")
-    if getattr(rank_zero_only, "rank", 0):  # of several ranks the first speaks
+    if not is_first():  # of several ranks the first speaks
         return SystemExit(128 + number)
     name = signal.Signals(number).name
     say("seqlab train", f"{name} at step {step}; what was trained is in {directory}. Go on with `seqlab train resume={directory}`.")

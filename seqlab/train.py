@@ -125,10 +125,11 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: 
             resolved.update(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
             if ranks.is_first:
                 run_directory.write(directory / run_directory.CONFIG, OmegaConf.to_yaml(OmegaConf.create(resolved)))
-        for name, text in data.records().items() if ranks.is_first else ():
+        records = data.records()
+        for name, text in records.items() if ranks.is_first else ():
             run_directory.write(directory / name, text)
         task = build_task(config, data.spec)
-        keep_or_compare(directory, fingerprint(resolved, data), f"data set {type(data).__name__}")
+        keep_or_compare(directory, fingerprint(resolved, data, records), f"data set {type(data).__name__}")
     if config.init_from is not None and config.ckpt_path is not None:
         raise ValueError(f"init_from is {config.init_from} and ckpt_path {config.ckpt_path}; expected one of them: a checkpoint has all weights already.")
     if start.checkpoint is not None:

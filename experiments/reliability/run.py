@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
     draw = random.Random(chosen.seed)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     setups = {setup: SETUPS[setup] for setup in chosen.setup or SETUPS}
-    kept = [row for row in read(chosen.out) if row["setup"] not in setups] if chosen.setup else []
+    kept = [row for row in read(chosen.out) if row["setup"] not in setups] if chosen.setup and chosen.out.is_file() else []
     with tempfile.TemporaryDirectory() as scratch:
         text = Path(scratch) / "text.txt"
         text.write_text("".join(random.Random(0).choices("abcdef ", k=1500)), encoding="utf-8")

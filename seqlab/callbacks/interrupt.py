@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.utilities import rank_zero_only
 
 from seqlab.callbacks.position import validation_due
+from seqlab.ranks.group import is_first
 from seqlab.tasks import Task
 
 MESSAGE = b"\nstopping after this step or validation, then saving; press Ctrl-C again to stop at once\n"
@@ -124,5 +124,5 @@ class StopOnInterrupt(L.Callback):
         if not self.training or self.received is not None:
             raise Interrupted(signal_number)
         self.received = signal_number
-        if not getattr(rank_zero_only, "rank", 0):
+        if is_first():
             os.write(2, MESSAGE)  # not print: the signal may have come in the middle of one

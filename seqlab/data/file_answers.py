@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 
-def find_in_folder(folder: Path, pattern: str, what: str) -> list[Path]:
-    """The files of a folder, in the order of their names. Raises ValueError when there is none."""
-    places = sorted(place for place in folder.glob(pattern) if place.is_file())
+def find_in_folder(folder: Path, pattern: str, what: str, is_other: Callable[[Path], bool] = lambda place: False) -> list[Path]:
+    """The files of a folder but those that are something else, in the order of their names. Raises ValueError when there is none."""
+    places = sorted(place for place in folder.glob(pattern) if place.is_file() and not is_other(place))
     if not places:
         raise ValueError(f"folder {folder} has no file {pattern!r}; expected {what}. Give another folder, or data.files=PATTERN.")
     return places

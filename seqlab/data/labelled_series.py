@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.file_answers import find_in_folder
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.splits import Fractions, check_fractions, hold_out, leave_group_out, split_examples, stratified_folds, warn_of_duplicates
 
@@ -139,10 +140,7 @@ class SeriesData(SequenceDataModule):
 
     def find_files(self, folder: Path) -> list[Path]:
         """The sequences in a folder, in the order of their names. Raises ValueError when there is none."""
-        places = sorted(place for place in folder.glob(self.files) if place.is_file() and not self.is_other(place))
-        if not places:
-            raise ValueError(f"folder {folder} has no file {self.files!r}; expected one for each sequence. Give another folder, or data.files=PATTERN.")
-        return places
+        return find_in_folder(folder, self.files, "one for each sequence", self.is_other)
 
     def is_other(self, place: Path) -> bool:
         """Whether a file among the sequences is something else; never by default."""
@@ -156,10 +154,7 @@ class SeriesData(SequenceDataModule):
         if table.header:
             self.names = self.names or table.names
             if len(table.names) == len(self.names) and table.names != self.names:
-                raise ValueError(
-                    f"{place}, line {table.header}: the columns are {', '.join(table.names)}; expected {', '.join(self.names)}, as in the other files. "
-                    "Rename them, or choose those that are read with data.columns=[…]."
-                )
+                raise table.other_columns(table.names, self.names)
         return numbers_of(table, range(len(table.names)))
 
     def read_new(self, file: Path) -> list[Example | None]:

@@ -38,6 +38,13 @@ class Table:
             return name - 1
         raise ValueError(f"{self.path}: " + unknown("column", str(name), self.names))
 
+    def other_columns(self, found: Sequence[str], expected: Sequence[str]) -> ValueError:
+        """The error for a file among others whose columns are not theirs."""
+        return ValueError(
+            f"{self.path}, line {self.header or self.lines[0]}: the columns are {', '.join(found)}; expected {', '.join(expected)}, as in the other files. "
+            "Rename them, or choose those that are read with data.columns=[…]."
+        )
+
     def numbers(self, columns: Sequence[int]) -> list[list[float]]:
         """The values of these columns for each row, NaN where one is missing. ValueError names the line of a text."""
         return [[number(row[column], self, index, column) for column in columns] for index, row in enumerate(self.rows)]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.file_answers import find_in_folder
 from seqlab.data.labelled_text import read_record
 from seqlab.data.number_tables import read_table
 from seqlab.data.split_files import SplitFiles
@@ -87,9 +88,7 @@ class PianoRoll(SequenceDataModule):
         self.duplicates = warn_of_duplicates({split: [roll.steps.numpy().tobytes() for roll in parts[split]] for split in SPLITS})
 
     def _read_folder(self, folder: Path) -> list[Roll]:
-        places = sorted(place for place in folder.glob(self.files) if place.is_file())
-        if not places:
-            raise ValueError(f"folder {folder} has no file {self.files!r}; expected one for each sequence. Give another folder, or data.files=PATTERN.")
+        places = find_in_folder(folder, self.files, "one for each sequence")
         groups = [None] * len(places) if self.group_pattern is None else group_by_name(places, self.group_pattern)
         return [self._read(place, group) for place, group in zip(places, groups, strict=True)]
 
@@ -100,10 +99,7 @@ class PianoRoll(SequenceDataModule):
         names = tuple(table.names[column] for column in columns)
         self.names = self.names or names
         if names != self.names and (table.header or len(names) != len(self.names)):
-            raise ValueError(
-                f"{place}, line {table.header or table.lines[0]}: the columns are {', '.join(names)}; expected {', '.join(self.names)}, as in the other files. "
-                "Rename them, or choose those that are read with data.columns=[…]."
-            )
+            raise table.other_columns(names, self.names)
         steps = torch.tensor(table.numbers(columns))
         wrong = (steps != 0) & (steps != 1)
         if bool(wrong.any()):

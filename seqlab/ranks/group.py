@@ -12,9 +12,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 
 from seqlab.ranks.agreement import agree
 from seqlab.ranks.place import Place, place, ranks_asked_for
+
+
+def is_first() -> bool:
+    """Whether this process is the one of several that writes, draws and speaks, as Lightning has it; true of one alone."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 class FirstRankStopped(SystemExit):

@@ -164,9 +164,9 @@ def to_prune(directory: Path) -> list[tuple[Path, str]]:
     earlier = directory.resolve() / ledger.LEDGER / ledger.EARLIER
     found = [(place, "an earlier attempt") for place in sorted(earlier.glob("*")) if place.resolve().parent == earlier]
     for record in latest.values():
-        of_no_use = ledger.state_of(directory, record) not in (*DONE, ledger.RUNNING) or record.directory in old
-        if of_no_use and _is_job_folder(directory, record) and not ledger.is_locked(directory, record.directory):
-            found.append((directory / record.directory, "superseded" if record.directory in old else ledger.state_of(directory, record)))
+        state, is_old = ledger.state_of(directory, record), record.directory in old
+        if (is_old or state not in (*DONE, ledger.RUNNING)) and _is_job_folder(directory, record) and not ledger.is_locked(directory, record.directory):
+            found.append((directory / record.directory, "superseded" if is_old else state))
     return [(place, why) for place, why in found if place.is_dir() and not place.is_symlink()]
 
 
