@@ -16,7 +16,6 @@ from seqlab import run_directory
 from seqlab.data.base import SequenceDataModule
 from seqlab.sweep.job_hash import source_digests
 
-FINGERPRINT = "fingerprint.json"
 PLAIN = (str, bytes, int, float, bool, type(None))
 
 
@@ -35,7 +34,7 @@ def fingerprint(config: dict[str, Any], data: SequenceDataModule, records: dict[
 
 def check_records(directory: Path) -> None:
     """Raise ValueError for a file of a run directory that is not what its training wrote there, such as the vocabulary of another run."""
-    path = directory / FINGERPRINT
+    path = directory / run_directory.FINGERPRINT
     noted = json.loads(path.read_text(encoding="utf-8")).get("records", {}) if path.is_file() else {}
     for name, digest in noted.items():
         file = directory / name
@@ -50,7 +49,7 @@ def text_digest(text: str) -> str:
 
 def keep_or_compare(directory: Path, found: dict[str, dict[str, str]], data: str) -> None:
     """Write the fingerprint of a run beside its config, or raise ValueError when there is another already. data: what messages call the data set."""
-    path = directory / FINGERPRINT
+    path = directory / run_directory.FINGERPRINT
     if not path.is_file():
         run_directory.write(path, json.dumps(found, indent=2) + "\n")
         return

@@ -15,6 +15,7 @@ from typing import Any
 
 CONFIG, OVERRIDES, METRICS, SUMMARY, CURVE, CHECKPOINTS = "config.yaml", "overrides.yaml", "metrics.csv", "summary.json", "learning_curve.png", "checkpoints"
 CONFUSION = "confusion_matrix.png"
+FINGERPRINT = "fingerprint.json"
 
 
 def claim(directory: Path, config: str, overrides: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from seqlab.data.base import Example, SequenceDataModule
 from seqlab.data.file_answers import as_text
 from seqlab.data.labelled_text import read_record
+from seqlab.data.long_input import lines_of, say_long
 from seqlab.data.pieces import SPACE
 from seqlab.data.side import UNKNOWN, Side
 from seqlab.registry import unknown
@@ -78,14 +79,7 @@ class PairSides(SequenceDataModule):
 
     def say_long(self, file: Path, rows: Sequence[Example | None]) -> None:
         """Say which new sources are longer than any of training, of which the model has seen nothing."""
-        longest = self.sides[0].longest
-        found = [(line, len(row.inputs)) for line, row in enumerate(rows, 1) if row is not None and len(row.inputs) > longest]
-        if found:
-            line, length = found[0]
-            log.warning(
-                f"{file}: {len(found)} of {len(rows)} sources are longer than any in training, which went up to {longest} {self.unit_of_length}; "
-                f"the first is line {line} with {length}. They are answered, but what is written may be worse."
-            )
+        say_long("sources", rows, lines_of(file, len(rows)), self.sides[0].longest, lambda length: f"{length} {self.unit_of_length}")
 
     def say_unknown(self, file: Path, rows: Sequence[Example | None], texts: Sequence[str]) -> None:
         """Say which new sources, whose texts these are, hold symbols that the model does not know, and reads as unknown."""

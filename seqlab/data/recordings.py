@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from torch import Tensor
 from seqlab.data.base import SPEC, DataSpec, Example, SequenceDataModule
 from seqlab.data.file_answers import find_in_folder, write_file_answers
 from seqlab.data.labelled_text import read_record
+from seqlab.data.long_input import say_long
 from seqlab.data.wav import read_wav
 
 LENGTHS = "lengths.json"  # how long the recordings of training were, in a run directory
-log = logging.getLogger("seqlab")
 
 
 @dataclass(frozen=True)
@@ -68,18 +67,9 @@ class Recordings(SequenceDataModule):
         """The recording in a file, or one for each file in a folder, in the order of their names."""
         self._read_files = self.find_files(file) if file.is_dir() else [file]
         rows: list[Example | None] = [Example(read_wav(place, self.spec.sampling_rate)[0], self.no_target()) for place in self._read_files]
-        self._say_long(rows)
+        if self.longest:
+            say_long("recordings", rows, list(map(str, self._read_files)), self.longest, lambda length: f"{length / self.spec.sampling_rate:.2f} s")
         return rows
-
-    def _say_long(self, rows: Sequence[Example | None]) -> None:
-        """Say which recordings are longer than any of training, of which the model has heard nothing."""
-        found = [(place, len(row.inputs)) for place, row in zip(self._read_files, rows, strict=True) if row is not None and len(row.inputs) > self.longest]
-        if self.longest and found:
-            rate, (place, length) = self.spec.sampling_rate, found[0]
-            log.warning(
-                f"{len(found)} of {len(rows)} recordings are longer than any in training, which went up to {self.longest / rate:.2f} s; the first is "
-                f"{place} with {length / rate:.2f} s. They are answered, but what is said of them may be worse."
-            )
 
     @abstractmethod
     def no_target(self) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit, SequenceDataModule
+from seqlab.data.long_input import lines_of, say_long
 from seqlab.data.pair_sides import write_lines
 from seqlab.data.pairs import END, MARKS, pad_pairs
 from seqlab.data.text_files import read_lines
-
-log = logging.getLogger("seqlab")
 
 
 class Reverse(SequenceDataModule):
@@ -87,10 +85,7 @@ class Reverse(SequenceDataModule):
                 raise ValueError(f"{file}, line {number}: {missing[0]!r} is no letter that the model knows; expected a to {last} alone. Repair the line.")
             found = torch.tensor([ids[letter] for letter in line.strip()], dtype=torch.long)
             rows.append(Example(found, found[:0]) if len(found) else None)
-        longest = self.lengths["train"][1]
-        if longer := [number for number, row in enumerate(rows, 1) if row is not None and len(row.inputs) > longest]:
-            count = f"{len(longer)} of {len(rows)}"
-            log.warning(f"{file}: {count} strings are longer than any in training, which went up to {longest}; the first is line {longer[0]}.")
+        say_long("strings", rows, lines_of(file, len(rows)), self.lengths["train"][1], lambda length: f"{length} symbols")
         return rows
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:

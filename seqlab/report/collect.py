@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
+    source: str = ""  # a digest of the code of the user's and of the cells that the config names
 
     @cached_property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
@@ -90,7 +92,14 @@ def read_run(directory: Path) -> Run:
         return Run(directory, config, summary, ": ".join([f"{status or 'no status'} after {summary.get('steps', 0)} steps", *told]))
     if not isinstance(summary.get("metrics"), dict):
         return Run(directory, config, summary, f"{run_directory.SUMMARY} has no metrics")
-    return Run(directory, config, summary)
+    return Run(directory, config, summary, source=_source(directory / run_directory.FINGERPRINT))
+
+
+def _source(path: Path) -> str:
+    """Of the code that the run began with; empty where it was not noted."""
+    noted = _read(path, json.loads)
+    code = noted.get("code") if isinstance(noted, dict) else None
+    return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:8] if code else ""
 
 
 def _read(path: Path, parse: Any) -> Any:

@@ -1,4 +1,5 @@
-"""Runs that differ in nothing but their seed are one row: which cell on which data, and what else tells it from the others."""
+"""Runs that differ in nothing but their seed are one row: which cell on which data, and what else tells it from the others. Where the
+source of a cell was edited between two runs, they are two."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from seqlab.sweep import job_hash
 Flat = dict[str, str]  # the config of a run: dotted key -> value as text
 # on what is compared; a job of a sweep that differs in one of the last is another job, though
 WITHOUT_EFFECT = (*job_hash.WITHOUT_EFFECT, "seed", "ckpt_path", "callbacks.record", "callbacks.gradient")
+SOURCE = "source"  # of the code, beside the keys of the config
 COPIES = {"encoder.cell": "cell", "encoder.wrappers": "wrap", "encoder.initialise": "init"}  # of what stands at the top of the config
 
 
@@ -74,7 +76,7 @@ def make_report(runs: Sequence[Run], metric: str | None = None) -> Report:
     Raises ValueError when no finished run has the metric.
     """
     left_out = [(run, run.problem) for run in runs if run.problem]
-    groups: dict[tuple[str, str], dict[int, tuple[float, Run]]] = {}
+    groups: dict[tuple[str, str, str], dict[int, tuple[float, Run]]] = {}
     for run in (run for run in runs if not run.problem):
         name = metric or default_metric(run)
         value = run.summary["metrics"].get(name)
@@ -85,7 +87,7 @@ def make_report(runs: Sequence[Run], metric: str | None = None) -> Report:
         if not isinstance(seed, int):
             left_out.append((run, f"its seed is {seed}; expected a whole number"))
             continue
-        points = groups.setdefault((json.dumps(flatten(run.config), sort_keys=True), name), {})
+        points = groups.setdefault((json.dumps(flatten(run.config), sort_keys=True), run.source, name), {})
         if seed in points:
             earlier, later = sorted((points[seed], (value, run)), key=lambda point: (written(point[1]), str(point[1].directory)))
             left_out.append((earlier[1], f"seed {seed} of the same config is there again, in {later[1].directory}"))
@@ -165,10 +167,10 @@ def data_name(config: Mapping[str, Any]) -> str:
     return target.split(".")[2] if target.startswith("seqlab.data.") else target.rpartition(".")[2]
 
 
-def _named(groups: Mapping[tuple[str, str], dict[int, tuple[float, Run]]]) -> list[Row]:
+def _named(groups: Mapping[tuple[str, str, str], dict[int, tuple[float, Run]]]) -> list[Row]:
     """A row for each group, with the fewest words that tell it from the others."""
-    kinds = [(metric, points, next(iter(points.values()))[1]) for (_, metric), points in groups.items()]
-    flats = [flatten(run.config) for _, _, run in kinds]
+    kinds = [(metric, points, next(iter(points.values()))[1]) for (_, _, metric), points in groups.items()]
+    flats = [flatten(run.config) | {SOURCE: run.source} for _, _, run in kinds]
     data = [data_name(run.config) for _, _, run in kinds]
     for same in _alike(data):
         of_data = [{key: value for key, value in flats[i].items() if key.startswith("data.")} for i in same]

@@ -107,7 +107,7 @@ def test_long_sources_are_answered_and_said(files: tuple[Path, Path], tmp_path: 
     with caplog.at_level("WARNING", logger="seqlab"):
         rows = data.read_new(new)
     assert sum(row is not None for row in rows) == 2
-    assert "1 of 3 sources are longer than any in training, which went up to 4 symbols; the first is line 3 with 5" in caplog.text
+    assert f"1 of 3 sources are longer than any in training, which went up to 4 symbols; the first is {new}, line 3 with 5 symbols." in caplog.text
 
 
 def test_symbols_that_the_model_cannot_read_are_said(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

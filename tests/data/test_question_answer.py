@@ -63,7 +63,7 @@ def test_a_run_answers_new_questions_row_for_row(tmp_path: Path, caplog: pytest.
     assert rows[0] is not None
     assert len(rows[0].inputs) == 8
     assert "1 of 2 sources are longer than any in training, which went up to 5 sentences" in caplog.text
-    assert "the first is line 1 with 8" in caplog.text
+    assert f"the first is {new}, line 1 with 8 sentences" in caplog.text
     answers = [{"symbols": ["▁the", "▁milk"], "hypotheses": [{"symbols": ["▁the", "▁milk"], "score": -1.5}, {"symbols": ["▁out"], "score": -2.0}]}, None]
     fresh.write_answers(rows, answers, tmp_path / "out.txt")
     assert (tmp_path / "out.txt").read_text() == "the milk\tout\n\n"

@@ -70,6 +70,15 @@ def test_of_another_class_the_name_is_said_and_not_its_options(tmp_path: Path) -
     }
 
 
+def test_seeds_between_which_the_cell_was_edited_are_two_rows(tmp_path: Path) -> None:
+    for seed, source in ((0, "as it was"), (1, "as it was"), (2, "edited")):
+        run = make_run(tmp_path / f"{seed}", seed=seed)
+        (run / "fingerprint.json").write_text(json.dumps({"code": {"cell lstm": source}, "data": {}}))
+    make_run(tmp_path / "gru", cell="gru")
+    rows = report_of(tmp_path).rows
+    assert sorted((row.cell, row.settings.partition("=")[0], *row.points) for row in rows) == [("gru", "", 0), ("lstm", "source", 0, 1), ("lstm", "source", 2)]
+
+
 def test_runs_without_a_figure_are_listed_with_the_reason(tmp_path: Path) -> None:
     make_run(tmp_path / "0")
     make_run(tmp_path / "1", seed=1, status="interrupted")

@@ -45,7 +45,7 @@ def test_a_run_is_tested_drawn_evaluated_again_and_asked(writes: Callable[..., R
     new.write_bytes(b"abc\r\n\r\nabcdefgh\r\n")
     with caplog.at_level("WARNING", logger="seqlab"):
         assert predict(done.directory, new, tmp_path / "out.txt", num_best=2).blank == 1
-    assert "1 of 3 strings are longer than any in training, which went up to 5; the first is line 3" in caplog.text
+    assert f"1 of 3 strings are longer than any in training, which went up to 5 symbols; the first is {new}, line 3 with 8 symbols." in caplog.text
     lines = (tmp_path / "out.txt").read_text(encoding="utf-8").split("\n")
     assert [line.count("\t") for line in lines] == [1, 0, 1, 0]
     new.write_text("abc\nab c\n", encoding="utf-8")
