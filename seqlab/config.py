@@ -5,6 +5,7 @@ Standard library only: completion and error messages know groups and options fro
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,11 @@ from seqlab.cell_text import CellInfo, package_folder
 from seqlab.registry import entry_points, list_cells
 
 ENTRY_POINT_GROUP = "seqlab.configs"
+# what every config has at its top: parts, and single values
+KEYS = (
+    *("data", "task", "frontend", "encoder", "cell", "wrap", "init", "attention", "head", "optimizer", "schedule", "trainer", "logger", "callbacks", "match"),
+    *("seed", "tags", "plugins", "executor", "monitor", "mode", "test_best", "ckpt_path", "init_from", "gradcheck", "overfit"),
+)
 
 
 @dataclass(frozen=True)
@@ -98,3 +104,11 @@ def cells_without_config() -> list[CellInfo]:
     """The cells of plugins that bring no cell/NAME.yaml: their config is made from what their text says."""
     written = configs()
     return [info for info in list_cells() if info.origin != "seqlab" and not info.error and f"cell/{info.name}" not in written]
+
+
+def check_whole(config: Container[str]) -> None:
+    """Raise ValueError for the config of a run from which a key was taken away, as by ~logger."""
+    for key in KEYS:
+        if key not in config:
+            remedy = f"choose {key}=none" if "none" in groups().get(key, []) else f"give {key}=VALUE"
+            raise ValueError(f"the config has no {key}, as if by ~{key}; expected one in every run. Leave that out, or {remedy}.")

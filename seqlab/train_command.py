@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from seqlab import run_directory
 from seqlab.command_errors import EXPECTED, FULL_ERROR, HOW_TO_SEE, say, wants_traceback
-from seqlab.config import config_folder
+from seqlab.config import check_whole, config_folder
 from seqlab.hydra_setup import check_parts, prepare_hydra
 from seqlab.job_errors import CONFIG_ERRORS, explain, explain_job, keep_traceback
 from seqlab.overrides import wrong_overrides
@@ -169,6 +169,7 @@ def _train(config: DictConfig, goes_on: bool = False) -> float | None:
     present = (directory / run_directory.CONFIG).exists()
     others = present and config.resume is None  # another run's: train() refuses it, and nothing of ours belongs into it
     try:
+        check_whole(config)
         check_parts(overrides)
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqlab.config import check_whole
 from seqlab.data.base import TensorSplit
 from seqlab.data.binary_addition import BinaryAddition
-from tests.train.conftest import Run
+from tests.train.conftest import Run, small_config
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,13 @@ def test_a_config_that_cannot_be_trained(overrides: list[str], message: str, run
         run(*overrides, directory=tmp_path / "run")
     if "schedule=cosine" not in overrides:  # known only once the trainer has its data
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("key", "remedy"), [("logger", "choose logger=none"), ("schedule", "choose schedule=none"), ("monitor", "give monitor=VALUE")])
+def test_a_key_that_was_taken_away_is_named(key: str, remedy: str) -> None:
+    check_whole(small_config())
+    with pytest.raises(ValueError, match=f"the config has no {key}, as if by ~{key}; .* {remedy}"):
+        check_whole(small_config(f"~{key}"))
 
 
 def test_an_empty_validation_split(run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
