@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from seqlab.executors import lengths_to_mask
 from seqlab.frontends.base import Frontend, check_probability
 from seqlab.frontends.batch_norm import BatchNorm2d
 from seqlab.frontends.convolutions import mask_padding, shorter
@@ -43,10 +44,17 @@ class ImageGrid(Frontend):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         x = mask_padding(inputs, lengths)[:, None]
         for layer in self.layers:
-            x = nn.functional.max_pool2d(torch.relu(layer(x)), 2, ceil_mode=True)
+            x = torch.relu(layer(x))
+            if lengths is not None:  # zeros past a picture's last row are what the next window finds there
+                x = x * lengths_to_mask(lengths, x.shape[2])[:, None, :, None]
+                lengths = shorter(lengths, 2)
+            x = nn.functional.max_pool2d(x, 2, ceil_mode=True)
         x = x.permute(0, 2, 3, 1)
-        places = torch.meshgrid(*(torch.linspace(-1, 1, size, dtype=x.dtype, device=x.device) for size in x.shape[1:3]), indexing="ij")
-        x = torch.cat([x, torch.stack(places, -1).expand(*x.shape[:3], 2)], -1)
+        down, right = (torch.linspace(-1, 1, size, dtype=x.dtype, device=x.device) for size in x.shape[1:3])
+        if lengths is not None:  # of each picture's own rows
+            down = (2 * torch.arange(len(down), device=x.device) / (lengths[:, None] - 1).clamp(min=1) - 1).to(x.dtype)
+        places = torch.stack(torch.broadcast_tensors(down[..., None], right), -1)
+        x = torch.cat([x, places.expand(*x.shape[:3], 2)], -1)
         return self.dropout(torch.relu(self.linear(x))).flatten(1, 2)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:

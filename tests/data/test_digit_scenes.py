@@ -85,6 +85,18 @@ def test_the_grid_knows_what_is_where() -> None:
         ImageGrid(10, channels=())
 
 
+def test_a_picture_with_fewer_rows_is_read_as_it_is_alone() -> None:
+    torch.manual_seed(0)
+    frontend, pictures = ImageGrid(6, channels=(2, 3), output_size=4).eval(), torch.rand(3, 9, 6)
+    for layer in frontend.layers:
+        torch.nn.init.uniform_(layer[1].bias)  # what a layer makes of nothing is not nothing
+    pictures[1, 5:], pictures[2, 2:] = torch.nan, torch.nan
+    together = frontend(pictures, torch.tensor([9, 5, 2]))
+    for row, length in enumerate((9, 5, 2)):
+        alone = frontend(pictures[row : row + 1, :length])[0]
+        torch.testing.assert_close(together[row, : len(alone)], alone)
+
+
 def test_no_layers_change_nothing_but_the_padding() -> None:
     layers, x = PassThrough(3), torch.randn(2, 4, 3)
     assert torch.equal(layers(x)[0], x)
