@@ -73,14 +73,14 @@ def parameters(scores: Tensor, bias: float = 0.0) -> tuple[Tensor, Tensor, Tenso
 
 
 def draw(scores: Tensor, generator: torch.Generator, bias: float = 0.0) -> Tensor:
-    """scores (N, 1 + 6M) -> x₁, x₂ and the end (N, 3). bias ≥ 0: the higher, the cleaner and the less varied the writing."""
+    """scores (N, 1 + 6M) -> x₁, x₂ and the end (N, 3). generator: of the scores' device. bias ≥ 0: the higher, the cleaner and the less varied the writing."""
     if not bias >= 0:
         raise ValueError(f"bias is {bias}; expected a number of at least 0, 0 for unbiased samples.")
     log_pi, mean, log_deviation, rho = parameters(scores, bias)
     which = torch.multinomial(log_pi.exp(), 1, generator=generator)
     rho = rho.gather(1, which)[:, 0]
     mean, deviation = (part.gather(2, which[:, None].expand(-1, 2, 1))[..., 0] for part in (mean, log_deviation.exp()))
-    first, second = torch.randn(2, len(scores), generator=generator, dtype=scores.dtype)
+    first, second = torch.randn(2, len(scores), generator=generator, dtype=scores.dtype, device=scores.device)
     z = torch.stack([first, rho * first + (1 - rho.square()).sqrt() * second], 1)
-    end = torch.rand(len(scores), generator=generator) < torch.sigmoid(scores[:, 0])
+    end = torch.rand(len(scores), generator=generator, device=scores.device) < torch.sigmoid(scores[:, 0])
     return torch.cat([mean + deviation * z, end[:, None].to(scores)], 1)

@@ -63,6 +63,11 @@ def test_samples_have_the_moments_of_the_density() -> None:
     assert correlation == pytest.approx(LARGEST_CORRELATION * one[0, 6].tanh().item(), abs=0.03)
 
 
+def test_random_numbers_are_drawn_where_the_scores_are() -> None:
+    """On a GPU the generator is one of the GPU; a device without numbers stands for it, on which no number of the CPU is taken either."""
+    assert draw(random_scores(4, 2).to("meta"), torch.Generator()).device.type == "meta"
+
+
 def test_bias_makes_writing_less_varied() -> None:
     scores = random_scores(1, 1).expand(2000, -1)
     plain, biased = (draw(scores, torch.Generator().manual_seed(0), bias)[:, :2].std(0) for bias in (0.0, 2.0))
