@@ -25,7 +25,7 @@ def ctc_greedy(log_p: Tensor) -> tuple[int, ...]:
 
 
 def ctc_beam(log_p: Tensor, size: int = 16, num_best: int = 1) -> list[tuple[tuple[int, ...], float]]:
-    """The likeliest labels and their log-probability, summed over all paths within the beam, the best first.
+    """The num_best likeliest labels, or as many as are possible, and their log-probability, summed over all paths within the beam, the best first.
 
     Source: prefix beam search, A. Hannun et al., 2014, "First-pass large vocabulary continuous speech recognition using
     bi-directional recurrent DNNs", algorithm 1, without a language model. A beam that holds every prefix is exact.
@@ -46,7 +46,8 @@ def ctc_beam(log_p: Tensor, size: int = 16, num_best: int = 1) -> list[tuple[tup
                     _more(grown, (*prefix, symbol), -math.inf, blank + value)  # after a blank it comes again
                 else:
                     _more(grown, (*prefix, symbol), -math.inf, both + value)
-        beam = dict(sorted(grown.items(), key=lambda entry: -add(*entry[1]))[:size])
+        possible = [entry for entry in grown.items() if entry[1] != (-math.inf, -math.inf)]  # a label can come again only after a blank
+        beam = dict(sorted(possible, key=lambda entry: -add(*entry[1]))[:size])
     return [(prefix, add(*parts)) for prefix, parts in list(beam.items())[:num_best]]
 
 

@@ -61,6 +61,13 @@ def test_the_beam_finds_what_the_likeliest_path_misses() -> None:
     assert ctc_beam(log_p)[0][0] == (1,)
 
 
+def test_what_no_path_collapses_to_is_not_among_the_best() -> None:
+    log_p = distribution(0, 2)
+    found = ctc_beam(log_p, size=20, num_best=20)
+    assert {labels for labels, _ in found} == set(labellings(log_p))  # not (1, 1), which takes three steps
+    assert all(math.isfinite(value) for _, value in found)
+
+
 @pytest.mark.parametrize("labels", [(), (1,), (2, 1), (1, 1), (2, 2, 1)])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_alignment_is_the_likeliest_path_of_the_labels(labels: tuple[int, ...], seed: int) -> None:
