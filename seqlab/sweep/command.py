@@ -19,10 +19,9 @@ from seqlab.sweep import ledger
 from seqlab.sweep.ledger import DONE, Record
 
 DESCRIPTION = "What became of the jobs of a sweep (seqlab train -m): show it, run again what has no result, delete what is of no use."
-# what a repeated command may say of Hydra; everything else could run code
-HARMLESS = (
-    *("hydra.mode=", "hydra/launcher=joblib", "hydra/launcher=basic", "hydra.launcher.n_jobs=", "hydra.sweeper.max_batch_size="),
-    *("hydra.sweeper.num_trials=", "hydra.sweeper.num_startup=", "hydra.sweeper.sampler=", "hydra.sweeper.seed="),
+# what a repeated command may say of Hydra; everything else could run code, a path behind one of these words too
+HARMLESS = re.compile(
+    r"-m|--multirun|hydra\.mode=\w+|hydra/launcher=(joblib|basic)|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(max_batch_size|num_trials|num_startup|sampler|seed)=\w+"
 )
 
 
@@ -116,11 +115,11 @@ def check_harmless(argv: list[str], directory: Path, plugins: list[str], folder:
         named = [name.strip(" '\"") for name in re.split(r"[\[\](),]", value)]
         files = [str((folder / Path(file).expanduser()).resolve()) for file in named if file] if key == "plugins" else []
         foreign = [file for file in files if Path(file) not in trusted]
-        if word in ("-m", "--multirun") or word.startswith(HARMLESS):
+        if HARMLESS.fullmatch(word):
             continue
         known = key in options and all(name in options[key] for name in named if name not in ("", "choice", "null"))
         plain = key not in options and not re.search(r"[@/]|^-|^hydra\b", key)  # a value; what has a slash or an @ loads a config
-        if not (known or plain) or foreign or "_target_" in word or "${" in word:
+        if not (known or plain) or foreign or "_target_" in word or "$" in word:  # Hydra makes an interpolation of $\{ too
             how = f"Give --plugin {' --plugin '.join(map(shlex.quote, foreign))} if you trust the file. " if foreign else ""
             raise ValueError(
                 f"the sweep's command is not repeated, because {word!r} in it could run code. {how}"

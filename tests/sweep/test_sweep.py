@@ -237,6 +237,11 @@ CODE = [
     "cell@callbacks.x=lstm",
     "+../evil=x",
     "optimizer.lr=${oc.env:HOME}",
+    r"optimizer.lr=$\{oc.env:HOME\}",  # the same, as Hydra reads it
+    r"+callbacks.x=$\{oc.create:$\{y\}\}",
+    "hydra/launcher=joblib/../../../evil",
+    "hydra/launcher=basic,evil",
+    "hydra.sweeper.sampler=tpe,[evil]",
 ]
 
 
