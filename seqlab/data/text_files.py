@@ -8,9 +8,10 @@ import io
 import json
 import sys
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}  # of tables, by the suffix
 
@@ -122,7 +123,7 @@ def read_text_table(path: Path, encoding: str = "utf-8", quotes: bool = True) ->
 
 def _read_rows(text: str, table: TextTable) -> None:
     csv.field_size_limit(sys.maxsize)  # a document may be longer than the 128 KiB that csv takes by default
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True, **_dialect(table))
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(table), quoting=csv.QUOTE_MINIMAL if table.quotes else csv.QUOTE_NONE)
     line = 1
     try:
         for row in rows:
@@ -144,9 +145,8 @@ def _read_rows(text: str, table: TextTable) -> None:
         raise ValueError(f"{table.path}, line {rows.line_num}: {error}. Repair the quotes; a quote inside a field is written twice.") from error
 
 
-def _dialect(table: TextTable) -> dict[str, Any]:
-    delimiter = "\t" if table.kind == "tsv" else ","
-    return {"delimiter": delimiter} if table.quotes else {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None}
+def _delimiter(table: TextTable) -> str:
+    return "\t" if table.kind == "tsv" else ","
 
 
 def _read_objects(text: str, table: TextTable) -> None:
@@ -170,7 +170,10 @@ def _read_objects(text: str, table: TextTable) -> None:
 
 
 def write_text_table(table: TextTable, added: dict[str, list[Any]], output: Path) -> None:
-    """The rows as they were read, with more columns; a blank row stays blank. Raises ValueError when one of them is there already."""
+    """The rows as they were read, with more columns; a blank row stays blank.
+
+    Raises ValueError when one of them is there already, and for an answer that a table without quotes cannot hold.
+    """
     for name in added:
         if name in table.columns:
             raise ValueError(f"{table.path} has a column {name!r} already, which is where the answers go. Rename or remove it.")
@@ -180,10 +183,23 @@ def write_text_table(table: TextTable, added: dict[str, list[Any]], output: Path
                 answers = {name: values[index] for name, values in added.items()}
                 file.write("\n" if row is None else json.dumps({**row, **answers}, ensure_ascii=False) + "\n")
             return
-        writer = csv.writer(file, lineterminator="\n", escapechar=None if table.quotes else "\\", **_dialect(table))
-        writer.writerow([*table.columns, *added])
+        write = csv.writer(file, lineterminator="\n", delimiter=_delimiter(table)).writerow if table.quotes else _unquoted(table, file)
+        write([*table.columns, *added])
         for index, row in enumerate(table.rows):
             if row is None:
                 file.write("\n")
             else:
-                writer.writerow([*row.values(), *("" if values[index] is None else values[index] for values in added.values())])
+                write([*row.values(), *("" if values[index] is None else values[index] for values in added.values())])
+
+
+def _unquoted(table: TextTable, file: TextIO) -> Callable[[list[Any]], None]:
+    """Writes rows without quotes. csv's own writer would escape what looks special to it, such as a backslash."""
+    mark = _delimiter(table)
+
+    def write(row: list[Any]) -> None:
+        fields = list(map(str, row))
+        if wrong := [field for field in fields if mark in field or "\n" in field]:
+            raise ValueError(f"{wrong[0]!r} holds a separator, and with data.quotes=false no field may. Give the input as JSONL.")
+        file.write(mark.join(fields) + "\n")
+
+    return write

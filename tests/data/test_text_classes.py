@@ -135,13 +135,15 @@ def test_answers_are_added_to_the_rows_of_a_table(tmp_path: Path) -> None:
 
 
 def test_quotes_may_be_text(tmp_path: Path) -> None:
-    place = write(tmp_path / "t.tsv", 'text\tlabel\n"so\ta\nso" he said\tb\n')
+    place = write(tmp_path / "t.tsv", 'text\tlabel\n"so\ta\nso" he \\said\tb\n')
     with pytest.raises(ValueError, match=r"t\.tsv, line"):
         ready(TableText(train=place, val=place, test=place))
     data = ready(TableText(train=place, val=place, test=place, quotes=False))
-    assert words(data, "train") == ['" so', 'so " he said']
+    assert words(data, "train") == ['" so', 'so " he \\ said']
     data.write_answers(data.read_new(place), [{"label": "a", "probability": 1.0}, None], tmp_path / "out.tsv")
-    assert (tmp_path / "out.tsv").read_text(encoding="utf-8") == 'text\tlabel\tpredicted\tprobability\n"so\ta\ta\t1.0\nso" he said\tb\t\t\n'
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8") == 'text\tlabel\tpredicted\tprobability\n"so\ta\ta\t1.0\nso" he \\said\tb\t\t\n'
+    with pytest.raises(ValueError, match=r"'a\\tb' holds a separator"):
+        data.write_answers(data.read_new(place), [{"label": "a\tb", "probability": 1.0}, None], tmp_path / "out.tsv")
 
 
 def test_a_class_that_training_does_not_show_is_an_error_or_left_out(tmp_path: Path) -> None:
