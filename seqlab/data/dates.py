@@ -33,7 +33,7 @@ class Step:
 
 
 def read_dates(table: Table, column: int, form: str | None = None, rising: bool = True) -> list[datetime]:
-    """The dates of a column; with `rising` each has to be after the one before. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
+    """The dates of a column, all with a time zone or none; with `rising` each has to be after the one before. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
     dates: list[datetime] = []
     for row, fields in enumerate(table.rows):
         try:
@@ -43,6 +43,11 @@ def read_dates(table: Table, column: int, form: str | None = None, rising: bool 
                 f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
             )
             raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
+        if row and (dates[row].tzinfo is None) != (dates[0].tzinfo is None):
+            raise ValueError(
+                f"{table.place(row)}: the date {fields[column]} {'has no' if dates[row].tzinfo is None else 'has a'} time zone, unlike {table.rows[0][column]}, "
+                "the first one; expected all dates with one, or none. Write them alike."
+            )
         if rising and row and dates[row] <= dates[row - 1]:
             raise ValueError(
                 f"{table.place(row)}: the date {fields[column]} is not after {table.rows[row - 1][column]}, the one before. Sort the rows, drop doubles."

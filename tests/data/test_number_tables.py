@@ -76,6 +76,10 @@ def test_dates(tmp_path: Path) -> None:
     back = read_table(write(tmp_path / "b.csv", "d,x\n2020-01-02,1\n2020-01-02,2\n"))
     with pytest.raises(ValueError, match=r"line 3: the date 2020-01-02 is not after 2020-01-02"):
         read_dates(back, 0)
+    zones = read_table(write(tmp_path / "z.csv", "d,x\n2020-01-01 00:00+01:00,1\n2020-01-01 02:00,2\n"))
+    for rising in (True, False):
+        with pytest.raises(ValueError, match=r"line 3: the date 2020-01-01 02:00 has no time zone, unlike 2020-01-01 00:00\+01:00, the first one"):
+            read_dates(zones, 0, rising=rising)
 
 
 @pytest.mark.parametrize(
