@@ -34,6 +34,10 @@ class WatchedSeries(TimeSeries):
     """
 
     def __init__(self, train_fraction: float = 0.15, max_training: int | None = None, calendar: bool = False, window: int = 64, **options: Any) -> None:
+        if not 0 < train_fraction <= 1:
+            raise ValueError(f"data.train_fraction is {train_fraction}; expected a share above 0 and at most 1.")
+        if max_training is not None and max_training < 1:
+            raise ValueError(f"data.max_training is {max_training}; expected at least 1 row, or null for no limit.")
         super().__init__(window=window, horizon=1, fractions=(train_fraction, (1 - train_fraction) / 2, (1 - train_fraction) / 2), **options)
         if self.sources is not None and (self.sources.path is not None or self.sources.val is not None):
             raise ValueError("data.val or data.path is given beside data.train; expected data.train and data.test, for nothing is chosen by a validation here.")

@@ -190,6 +190,11 @@ def test_wrong_options(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv")
     with pytest.raises(ValueError, match=r"the training part of .* has 8 rows; expected more than 8, the window"):
         WatchedSeries(path=path, train_fraction=0.04, window=8).setup()
+    for share in (0.0, 1.5):
+        with pytest.raises(ValueError, match=rf"data.train_fraction is {share}; expected a share above 0 and at most 1"):
+            WatchedSeries(path=path, train_fraction=share)
+    with pytest.raises(ValueError, match=r"data.max_training is 0; expected at least 1 row"):
+        WatchedSeries(path=path, max_training=0)
     (tmp_path / "d.csv").write_text("value\n" + "\n".join(map(str, range(100))))
     with pytest.raises(ValueError, match=r"d.csv has no date; expected one for data.calendar=true"):
         WatchedSeries(path=tmp_path / "d.csv", calendar=True, window=8).setup()
