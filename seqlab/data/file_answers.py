@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,15 @@ def as_text(answer: dict[str, Any], join: Callable[[Sequence[str]], str]) -> dic
     return {"text": join(answer["symbols"]), **more, **several}
 
 
+def file_names(files: Sequence[Path]) -> list[str]:
+    """What answers call the files: their paths below the folder that holds them all, for names alone may come twice."""
+    shared = os.path.commonpath([place.parent.absolute() for place in files])
+    return [place.absolute().relative_to(shared).as_posix() for place in files]
+
+
 def write_file_answers(files: Sequence[Path], answers: Sequence[dict[str, Any]], output: Path) -> None:
     """A CSV with a row for each file, or with .jsonl an object for each."""
-    said = [{"file": place.name, **answer} for place, answer in zip(files, answers, strict=True)]
+    said = [{"file": name, **answer} for name, answer in zip(file_names(files), answers, strict=True)]
     with open(output, "w", encoding="utf-8", newline="") as target:
         if output.suffix == ".jsonl":
             target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in said)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
-from seqlab.data.file_answers import find_in_folder
+from seqlab.data.file_answers import file_names, find_in_folder
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.splits import Fractions, check_fractions, hold_out, leave_group_out, split_examples, stratified_folds, warn_of_duplicates
 
@@ -95,6 +95,11 @@ class SeriesData(SequenceDataModule):
         series = self.read()
         chosen = self.choose(series)
         labels = sorted({series[index].label for index in chosen["train"]}, key=_in_order)
+        if len(labels) < 2:
+            raise ValueError(
+                f"the {len(chosen['train'])} training sequences, the first {series[chosen['train'][0]].place}, are all of the class {labels[0]!r}; expected "
+                "2 classes or more. Check where the class of each file is found, or give others."
+            )
         self._spec = DataSpec("features", series[0].values.shape[1], "sequence", len(labels), labels=tuple(labels))
         for split, indices in chosen.items():
             for index in indices:
@@ -176,8 +181,8 @@ class SeriesData(SequenceDataModule):
         with open(output, "w", encoding="utf-8", newline="") as target:
             writer = csv.writer(target, lineterminator="\n")
             writer.writerow(["file", *said[0]])
-            for place, answer in zip(self._read_files, said, strict=True):
-                writer.writerow([place.name, *(f"{value:.6g}" if isinstance(value, float) else value for value in answer.values())])
+            for name, answer in zip(file_names(self._read_files), said, strict=True):
+                writer.writerow([name, *(f"{value:.6g}" if isinstance(value, float) else value for value in answer.values())])
 
 
 def _in_order(label: str) -> tuple[float, str]:

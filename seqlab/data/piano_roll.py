@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
-from seqlab.data.file_answers import find_in_folder
+from seqlab.data.file_answers import file_names, find_in_folder
 from seqlab.data.labelled_text import read_record
 from seqlab.data.number_tables import read_table
 from seqlab.data.split_files import SplitFiles
@@ -117,7 +117,8 @@ class PianoRoll(SequenceDataModule):
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV, or with .jsonl an object for each file: the file, and for each of its rows the probability of every label in the next."""
-        found = [(roll.file.name, answer["probabilities"]) for roll, answer in zip(self._new, answers, strict=True) if answer is not None]
+        names = file_names([roll.file for roll in self._new])
+        found = [(name, answer["probabilities"]) for name, answer in zip(names, answers, strict=True) if answer is not None]
         with open(output, "w", encoding="utf-8", newline="") as target:
             if output.suffix == ".jsonl":
                 target.writelines(json.dumps({"file": name, "labels": self.names, "next": steps}, ensure_ascii=False) + "\n" for name, steps in found)

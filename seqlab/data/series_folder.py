@@ -112,7 +112,7 @@ class SeriesFolder(SeriesData):
         return label, group if self.group_pattern is None else _find(self.group_pattern, name, "group")
 
     def is_other(self, place: Path) -> bool:
-        return self.table is not None and place == Path(self.table).expanduser()
+        return self.table is not None and place.resolve() == Path(self.table).expanduser().resolve()
 
 
 def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:

@@ -98,6 +98,8 @@ def test_class_and_group_in_a_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(["file,class,who", *rows[1:]]))
     with pytest.raises(ValueError, match=r"person0_run_0.csv is not in .*t.csv; expected a row with its class"):
         made(path, label_pattern=None, group_pattern=None, table=tmp_path / "t.csv")
+    (path / "t.csv").write_text("\n".join(["file,class,who", *rows]))  # among the sequences, by another name
+    assert made(path, label_pattern=None, group_pattern=None, table=path / ".." / "f" / "t.csv").spec.input_size == 2
 
 
 def test_a_class_that_training_never_sees_names_its_file(tmp_path: Path) -> None:
@@ -136,6 +138,7 @@ def test_broken_files(tmp_path: Path, text: str, message: str) -> None:
         ({"label_pattern": None}, r"expected exactly one of them"),
         ({"label_pattern": "(jump)"}, r"label_pattern '\(jump\)' finds nothing in 'person0_run_0.csv'"),
         ({"label_pattern": "("}, r"is no regular expression"),
+        ({"label_pattern": "person"}, r"the 17 training sequences, the first .*csv, are all of the class 'person'; expected 2 classes or more"),
         ({"files": "*.txt"}, r"has no file '\*.txt'"),
         ({"num_folds": 3, "fold": 3}, r"data.fold is 3; expected 0..2"),
         ({"num_folds": 3, "leave_out": 1}, r"expected one of them"),
@@ -177,6 +180,12 @@ def test_new_files_are_answered_by_name(tmp_path: Path) -> None:
     with open(tmp_path / "out.csv", newline="") as file:
         assert next(csv.DictReader(file)) == {"file": "person0_run_0.csv", "label": "run", "probability": "0.75"}
     assert len(again.read_new(path / "person1_run_0.csv")) == 1
+    again.files = "**/*.csv"
+    for name in ("one", "two"):
+        folder((tmp_path / "below" / name).parent, 0)
+        folder(tmp_path / "below" / name, people=1, each=1)
+    again.write_answers(again.read_new(tmp_path / "below"), [{"label": "run"}] * 4, tmp_path / "out.csv")
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().split("\n")[1:4:2]] == ["one/person0_run_0.csv", "two/person0_run_0.csv"]
     (tmp_path / "wide.csv").write_text("x,y,z\n1,2,3\n")
     with pytest.raises(ValueError, match=r"wide.csv has 3 columns; expected 2, as the run was trained on|wide.csv has 3 columns; expected 2, the run"):
         again.read_new(tmp_path / "wide.csv")
