@@ -33,7 +33,10 @@ class Step:
 
 
 def read_dates(table: Table, column: int, form: str | None = None, rising: bool = True) -> list[datetime]:
-    """The dates of a column, all with a time zone or none; with `rising` each has to be after the one before. form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00."""
+    """The dates of a column, all with a time zone or none; with `rising` each has to be after the one before.
+
+    form: as strptime reads it; None: ISO 8601, such as 2016-07-01 13:00.
+    """
     dates: list[datetime] = []
     for row, fields in enumerate(table.rows):
         try:
@@ -44,9 +47,10 @@ def read_dates(table: Table, column: int, form: str | None = None, rising: bool 
             )
             raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
         if row and (dates[row].tzinfo is None) != (dates[0].tzinfo is None):
+            has = "has no" if dates[row].tzinfo is None else "has a"
             raise ValueError(
-                f"{table.place(row)}: the date {fields[column]} {'has no' if dates[row].tzinfo is None else 'has a'} time zone, unlike {table.rows[0][column]}, "
-                "the first one; expected all dates with one, or none. Write them alike."
+                f"{table.place(row)}: the date {fields[column]} {has} time zone, unlike {table.rows[0][column]}, the first one; expected all dates with "
+                "one, or none. Write them alike."
             )
         if rising and row and dates[row] <= dates[row - 1]:
             raise ValueError(
