@@ -95,7 +95,7 @@ class AudioFolder(TranscribedRecordings):
         found = []
         for place in places:
             match = search(place.name)
-            if match is None:
+            if match is None or (match.re.groups and match.group(1) is None):
                 raise ValueError(
                     f"data.transcript_pattern {self.transcript_pattern!r} finds nothing in the name of {place}; expected the transcript of every recording. "
                     "Widen it, or narrow data.files."

@@ -14,7 +14,7 @@ from torch import Tensor
 from seqlab.data.base import Batch, DataSpec, Example, ExampleSplit
 from seqlab.data.pair_sides import PairSides
 from seqlab.data.pairs import END, pad_pairs
-from seqlab.data.pieces import Pieces
+from seqlab.data.pieces import Pieces, spaced
 from seqlab.data.side import Side
 from seqlab.data.splits import warn_of_duplicates
 from seqlab.data.text_files import read_lines, table_kind
@@ -159,9 +159,10 @@ def read_pairs(files: str | Sequence[str], encoding: str = "utf-8") -> list[Pair
             line = lines[0][number - 1][:40]
             raise ValueError(f"{paths[0]}, line {number} has no tab: {line!r}; expected source and target with a tab between. Or give two files.")
         left, right = row[0].strip(), row[1].strip()
-        if bool(left) != bool(right):
-            path = paths[-1] if left else paths[0]
-            raise ValueError(f"{path}, line {number}: the {'target' if left else 'source'} is blank and its partner is not; expected text on both sides.")
-        if left:
+        there = [bool(spaced(side)) for side in (left, right)]  # a side of marks of spaces alone has no piece
+        if there[0] != there[1]:
+            path = paths[-1] if there[0] else paths[0]
+            raise ValueError(f"{path}, line {number}: the {'target' if there[0] else 'source'} is blank and its partner is not; expected text on both sides.")
+        if there[0]:
             pairs.append(Pair(left, right, number))
     return pairs

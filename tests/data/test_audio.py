@@ -151,6 +151,13 @@ def test_a_symbol_that_training_lacks_is_named_with_its_line(tmp_path: Path) -> 
         AudioFolder(folder, table=table).setup()
 
 
+def test_a_name_without_a_transcript_is_named(tmp_path: Path) -> None:
+    folder = write_spoken(tmp_path / "own", ["0", "1"])
+    for pattern in (r"^1\.wav", r"^(1)?"):
+        with pytest.raises(ValueError, match=r"finds nothing in the name of .*/0\.wav; expected the transcript of every recording"):
+            AudioFolder(folder, transcript_pattern=pattern).setup()
+
+
 def test_exactly_one_way_to_say_the_transcript(tmp_path: Path) -> None:
     for ways in ({}, {"table": "a.csv", "transcript_pattern": "a"}):
         with pytest.raises(ValueError, match="expected exactly one of them"):

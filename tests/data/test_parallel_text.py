@@ -161,6 +161,7 @@ def test_multi30k_is_two_languages_and_a_test(tmp_path: Path) -> None:
         ("a\nb\nc", "x\ny", r"has 3 lines and .*right.txt has 2.*line 3 of .*left.txt"),
         ("a\nb", "x\n ", r"right\.txt, line 2: the target is blank"),
         ("\nb", "x\ny", r"left\.txt, line 1: the source is blank"),
+        ("a\n▁ ▁", "x\ny", r"left\.txt, line 2: the source is blank"),
         ("a\tx\nb y", None, r"left\.txt, line 2 has no tab: 'b y'"),
         ("a\t\n", None, r"left\.txt, line 1: the target is blank"),
     ],
