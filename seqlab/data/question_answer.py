@@ -67,7 +67,10 @@ class QuestionAnswer(PairSides):
 
     def read_splits(self) -> dict[str, list[Question]]:
         """The questions of each split."""
-        return {split: [question for question in read_questions(Path(file), self.encoding) if question is not None] for split, file in self.files.items()}
+        return {
+            split: [question for question in read_questions(Path(file).expanduser(), self.encoding) if question is not None]
+            for split, file in self.files.items()
+        }
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits:

@@ -31,8 +31,10 @@ def build(tmp_path: Path, **options) -> QuestionAnswer:
     return data
 
 
-def test_a_batch_holds_question_story_and_question(tmp_path: Path) -> None:
+def test_a_batch_holds_question_story_and_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = build(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [question.answer for question in QuestionAnswer(*["~/rows.jsonl"] * 3).read_splits()["val"]] == ["out", "the milk"]
     (batch,) = data.val_dataloader()
     assert isinstance(batch, Batch)
     assert batch.lengths is not None
