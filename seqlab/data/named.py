@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import os
 import tempfile
 import urllib.request
@@ -97,7 +98,10 @@ def download(file: NamedFile, place: Path) -> None:
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as out:
-            _fetch(file.url, out, place.name)
+            try:
+                _fetch(file.url, out, place.name)
+            except http.client.HTTPException as error:  # which is no OSError: chunks that end early, an answer that is none
+                raise OSError(f"{type(error).__name__}: {error}; run again") from error
         if file.member is not None:
             part.write_bytes(_member(part, file.member))
         check_sha256(part, file)

@@ -22,12 +22,22 @@ TEXT = b"a file of our own making\n" * 9000
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Gives TEXT under /whole, and less than it announces under /cut."""
+    """Gives TEXT under /whole, less than it announces under /cut and /chunks, and what is no HTTP under /nonsense."""
+
+    protocol_version = "HTTP/1.1"  # chunks are of it
 
     def do_GET(self) -> None:
         if self.path == "/gone":
             return self.send_error(404)
+        if self.path == "/nonsense":
+            self.wfile.write(b"no answer of HTTP\r\n\r\n")
+            return None
         self.send_response(200)
+        if self.path == "/chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"400\r\n" + TEXT[:100])  # 1,024 are announced
+            return None
         self.send_header("Content-Length", str(len(TEXT)))
         self.end_headers()
         self.wfile.write(TEXT[: len(TEXT) // 2] if self.path == "/cut" else TEXT)
@@ -69,6 +79,8 @@ def test_a_whole_download_is_kept_and_not_fetched_again(server: str, tmp_path: P
         ("whole", "0" * 64, r"altered or cut short, and has been thrown away"),
         ("cut", None, rf"ended after {len(TEXT) // 2} of {len(TEXT)} bytes"),
         ("gone", None, "404"),
+        ("chunks", None, r"lacks .*one\.txt.*Put the file there.*Downloading .* failed"),
+        ("nonsense", None, r"lacks .*one\.txt.*Put the file there.*Downloading .* failed"),
     ],
 )
 def test_nothing_is_left_of_a_download_that_failed(path: str, sha256: str | None, message: str, server: str, tmp_path: Path) -> None:
