@@ -26,17 +26,18 @@ def plain_text(texts: Iterable[str]) -> dict[Any, Any]:
 
 
 def fonts_for(texts: Iterable[str]) -> list[str]:
-    """The font families that show these texts, for `rc_context({"font.family": …})`; says once in the log when a sign is in none of them."""
+    """The font families that show these texts, for `rc_context({"font.family": …})`; says once in the log which signs are in none of them."""
     import matplotlib
 
     families = list(matplotlib.rcParams["font.family"])
-    missing = "".join(sorted({sign for text in texts for sign in text if sign.isprintable()} - _signs("DejaVu Sans")))
-    if not missing:
-        return families
-    for family in _installed():
-        if not set(missing) - _signs(family):
-            return [*families, family]
-    _say(missing[:5])
+    missing = {sign for text in texts for sign in text if sign.isprintable()} - _signs("DejaVu Sans")
+    while missing:
+        best = max(_installed(), key=lambda family: len(missing & _signs(family)), default=None)  # of equals the most widespread
+        if best is None or not missing & _signs(best):
+            _say("".join(sorted(missing)[:5]))
+            break
+        families.append(best)
+        missing -= _signs(best)
     return families
 
 

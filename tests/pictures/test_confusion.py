@@ -31,6 +31,17 @@ def test_a_font_that_has_the_signs_is_added(monkeypatch) -> None:
     assert fonts.fonts_for(["ab日本"]) == [*own, "Wide"]
 
 
+def test_one_sign_that_no_font_has_does_not_hide_the_others(monkeypatch, caplog) -> None:
+    own = fonts.fonts_for(["abc é"])
+    have = {"Han": frozenset("日本"), "Kana": frozenset("日かな")}
+    monkeypatch.setattr(fonts, "_installed", lambda: ("Kana", "Han"))
+    monkeypatch.setattr(fonts, "_signs", lambda family: have.get(family, frozenset("abc")))
+    fonts._say.cache_clear()
+    with caplog.at_level(logging.WARNING, "seqlab"):
+        assert fonts.fonts_for(["日本かな😀"]) == [*own, "Kana", "Han"]
+    assert "no font on this machine has '😀'" in caplog.text
+
+
 def test_without_one_the_log_says_so_once(monkeypatch, caplog) -> None:
     monkeypatch.setattr(fonts, "_installed", lambda: ())
     fonts._say.cache_clear()
