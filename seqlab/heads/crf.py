@@ -104,7 +104,9 @@ class LinearChainCRF(nn.Module):
         if len(wrong):
             row, step = wrong[0].tolist()
             before = f"follow {int(tags[row, step - 1])}" if step else "be first"
-            raise ValueError(f"row {row} has tag {int(tags[row, step])} at step {step}, which may not {before}. Repair the tags, or allow it with head.scheme=null.")
+            raise ValueError(
+                f"row {row} has tag {int(tags[row, step])} at step {step}, which may not {before}. Repair the tags, or allow it with head.scheme=null."
+            )
 
     def _scores(self, like: Tensor) -> tuple[Tensor, Tensor]:
         start = torch.where(self.legal_start, self.start_scores, -torch.inf)
