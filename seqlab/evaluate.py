@@ -6,6 +6,8 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import fields
+from itertools import zip_longest
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -14,7 +16,10 @@ from omegaconf import OmegaConf
 from seqlab import run_directory
 from seqlab.build import build_data
 from seqlab.callbacks.progress import Progress
+from seqlab.data.base import DataSpec, SequenceDataModule
+from seqlab.data.labelled_text import read_record
 from seqlab.data.order import Share
+from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 from seqlab.evaluate_cache import check_language_model, choose, make_cache
 from seqlab.pictures.confusion import draw_confusion
 from seqlab.ranks.place import of_one_process
@@ -41,8 +46,9 @@ def evaluate(
     cache: steps that a cache beside a language model holds (see seqlab.metrics.neural_cache.NeuralCache), None for no cache.
     Its values are the best of cache_theta × cache_lambda on the validation split alone; the figures with it are
     "test/cache_…", those without it stay. Each stream has a cache of its own: changes=["data.eval_batch_size=1"] is as published.
-    Raises ValueError as `load_run` does, for a key that the config has not, for a picture where there is none to draw or no
-    folder for it, for a cache where there is no language model, and for values of the cache out of range.
+    Raises ValueError as `load_run` does, for a key that the config has not, for data with other names or symbols, for a picture
+    where there is none to draw or no folder for it, for a cache where there is no language model, and for values of the cache
+    out of range.
     """
     quiet_libraries()
     tried = make_cache(cache, cache_theta, cache_lambda)
@@ -58,6 +64,7 @@ def evaluate(
     if tried is not None:
         check_language_model(loaded.task, tried, directory)
     data = build_data(config, directory)
+    check_data(data, loaded.spec, directory)
     config.trainer.enable_progress_bar = progress
     callbacks = [Progress()] if progress else []
     trainer = instantiate(config.trainer)(callbacks=callbacks, logger=False, enable_checkpointing=False, default_root_dir=str(directory))
@@ -67,6 +74,23 @@ def evaluate(
     if picture is not None and loaded.task.confused is not None:
         draw_confusion(Path(picture).expanduser(), loaded.task.confused.tolist(), loaded.task.labels)
     return {**chosen, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
+
+
+def check_data(data: SequenceDataModule, spec: DataSpec, run: Path) -> None:
+    """Raise ValueError unless the data has the sizes, names and symbols of the run's, in their order: an id would stand for something else than in training."""
+    remedy = f"which run {run} was trained on. Restore the data, or leave out the change that makes it another."
+    for name in (field.name for field in fields(spec)):
+        now, before = getattr(data.spec, name), getattr(spec, name)
+        if now != before:
+            raise ValueError(f"the data has {name}={str(now)[:200]}; expected {str(before)[:200]}, {remedy}")
+    kept = run / VOCABULARY
+    if data.vocabulary is None or not kept.is_file():
+        return
+    now, before = data.vocabulary.symbols, read_record(kept, Vocabulary.from_json).symbols
+    if now != before:
+        place = next(place for place, pair in enumerate(zip_longest(now, before)) if pair[0] != pair[1])
+        here, there = (repr(part[place]) if place < len(part) else "absent" for part in (now, before))
+        raise ValueError(f"symbol {place} of the data's vocabulary is {here}; expected {there}, as in {kept.name}, {remedy}")
 
 
 def check_picture(picture: Path, task: Task, run: Path) -> None:

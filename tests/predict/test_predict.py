@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from seqlab.cli import main
 from seqlab.config import config_folder
 from seqlab.data.time_series import Scale, TimeSeries
+from seqlab.evaluate import evaluate
 from seqlab.predict import continue_text, predict
 from seqlab.runs import load_run, read_config
 from seqlab.train import train
@@ -104,6 +105,13 @@ def test_the_training_data_is_not_needed(reviews: Path, tmp_path: Path) -> None:
     finally:
         hidden.rename(texts)
     assert (tmp_path / "out.txt").is_file()
+
+
+def test_other_symbols_than_those_of_training_are_not_evaluated(reviews: Path, tmp_path: Path) -> None:
+    for file in (reviews.parent / "texts").iterdir():
+        (tmp_path / file.name).write_text(file.read_text(encoding="utf-8").replace("电", "雷"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"symbol \d+ of the data's vocabulary is '.'; expected '电', as in vocabulary\.json, which run .* was trained on"):
+        evaluate(reviews, changes=[f"data.path={tmp_path}"])
 
 
 def test_a_table_keeps_its_columns_and_gains_two(tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ def test_own_recordings_are_transcribed(tmp_path: Path, caplog: pytest.LogCaptur
         predict(tmp_path / "run", write_spoken(tmp_path / "long", ["0", "012012"]), tmp_path / "long.csv")
     assert "1 of 2 recordings are longer than any in training, which went up to 0.27 s; the first is" in caplog.text
     assert "long/1.wav with 0.48 s. They are answered" in caplog.text
+    other = write_spoken(tmp_path / "other", [f"{3 + n % 3} {3 + n % 2}{3 + n % 3}" for n in range(12)])
+    with pytest.raises(ValueError, match=r"the data has labels=.*'3'.*; expected .*'0'.*, which run .* was trained on"):
+        evaluate(tmp_path / "run", changes=[f"data.path={other}", f"data.table={other / 'transcripts.csv'}"])
     write_wav(tmp_path / "click.wav", torch.zeros(1), RATE)
     assert predict(tmp_path / "run", tmp_path / "click.wav", tmp_path / "click.csv").answered == 1
     predict(tmp_path / "run", new / "0.wav", tmp_path / "best.jsonl", beam=4, num_best=3, attention=1)
