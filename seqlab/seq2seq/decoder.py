@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqlab.attention import Attention
 from seqlab.cells.base import State
-from seqlab.layers import SequenceModule
+from seqlab.layers import Bidirectional, SequenceModule
 from seqlab.layers.contract import add_prefix, take_prefix
 from seqlab.seq2seq.bridge import Bridge
 
@@ -59,6 +59,8 @@ class Decoder(nn.Module):
         self.attended_size = encoder.output_size if attended_size is None else attended_size
         self.input_feeding = input_feeding
         self.layers = layers(input_size=embedding_size + (self.attended_size if input_feeding else 0))
+        if any(isinstance(module, Bidirectional) for module in self.layers.modules()):
+            raise ValueError("the decoder's layers are bidirectional, so they would read the symbols that they should write. Choose layers of one direction.")
         width = self.layers.output_size
         self.attention = attention(key_size=encoder.output_size, query_size=width) if attention else None
         self.combine = nn.Linear(encoder.output_size + width, self.attended_size) if attention else None

@@ -165,6 +165,8 @@ def test_what_is_wrong_is_said() -> None:
         Decoder(7, reads, layers, tied=True)
     with pytest.raises(ValueError, match="attended_size is 3 but there is no attention"):
         Decoder(7, reads, layers, attended_size=3)
+    with pytest.raises(ValueError, match="the decoder's layers are bidirectional"):
+        Decoder(7, reads, partial(layers, bidirectional=True))
     with pytest.raises(ValueError, match="neither attention nor a bridge"):
         Decoder(7, reads, layers, bridge=False)
     with pytest.raises(ValueError, match="key_size is 4 and query_size 5"):
