@@ -66,6 +66,7 @@ class Batch:
 
     reset (B,): True where a row does not continue the row of the batch before, None when no row ever does.
     spare: the rows count for nothing; they are read by a process that has no share of a batch and still takes part in its step.
+    missing (B, T, V): True where another value stands in for one of the first V inputs that was not measured; None: nowhere.
     """
 
     inputs: Tensor
@@ -73,14 +74,15 @@ class Batch:
     lengths: Tensor | None = None
     reset: Tensor | None = None
     spare: bool = False
+    missing: Tensor | None = None
 
     def part(self, share: Share) -> Batch:
         """The rows of that share, or the batch itself where there is one process."""
         rows = share.of(list(range(len(self.inputs))))
         if share.size == 1:
             return self
-        lengths, reset = (None if part is None else part[rows] for part in (self.lengths, self.reset))
-        return Batch(self.inputs[rows], self.targets[rows], lengths, reset, isinstance(rows, Spare))
+        lengths, reset, missing = (None if part is None else part[rows] for part in (self.lengths, self.reset, self.missing))
+        return Batch(self.inputs[rows], self.targets[rows], lengths, reset, isinstance(rows, Spare), missing)
 
 
 @dataclass

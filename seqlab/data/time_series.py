@@ -242,7 +242,7 @@ class TimeSeries(SequenceDataModule):
 
     def read_new(self, file: Path) -> list[Example | None]:
         """The last `window` rows of a table with the columns of the run; a row for each series where each stands alone."""
-        table, inputs = self._new_inputs(file)
+        table, inputs, _ = self._new_inputs(file)
         if len(inputs) < self.window:
             raise ValueError(f"{file} has {len(inputs)} rows; expected at least {self.window}, the window that the run was trained on.")
         self._new = table
@@ -250,11 +250,12 @@ class TimeSeries(SequenceDataModule):
         rows = alone(last.T[None], num_series).transpose(1, 2) if self.each_alone else last[None]
         return [Example(row, torch.empty(0)) for row in rows]
 
-    def _new_inputs(self, file: Path) -> tuple[Table, Tensor]:
-        """A table with the columns of the run, and its inputs (N, I)."""
+    def _new_inputs(self, file: Path) -> tuple[Table, Tensor, Tensor]:
+        """A table with the columns of the run, its inputs (N, I), and of them the series (N, V) as they were measured, NaN where missing."""
         scale = self._known_scale
         table = self._read(file)
-        return table, self._inputs((self._values(table) - exact(scale.offset)) / exact(scale.deviation), table)
+        scaled = (self._values(table) - exact(scale.offset)) / exact(scale.deviation)
+        return table, self._inputs(scaled, table), scaled[:, : len(scale.series)].float()
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV with a row for each step of the horizon: its date, and of each series the forecast and the ends of its band."""

@@ -102,9 +102,9 @@ class WatchedSeries(TimeSeries):
         return torch.cat([inputs, angle.sin()[:, None], angle.cos()[:, None]], 1)
 
     def read_new(self, file: Path) -> list[Example | None]:
-        """All rows of a table with the columns of the run, as one sequence."""
-        self._new, inputs = self._new_inputs(file)
-        return [Example(inputs, torch.empty(0))]
+        """All rows of a table with the columns of the run, as one sequence; its targets are the series as they were measured, NaN where missing."""
+        self._new, inputs, series = self._new_inputs(file)
+        return [Example(inputs, series)]
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """The table as a CSV, each row with its score and 1 where it is flagged, else 0; blank rows between others stay blank."""

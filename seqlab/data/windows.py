@@ -25,6 +25,8 @@ class WindowSplit(Dataset[Example]):
         self.starts = torch.tensor(rows, dtype=torch.long)
         self.pasts = inputs.unfold(0, window, 1)  # (N − T + 1, I, T), a view
         self.futures = targets.unfold(0, horizon, 1)  # (N − H + 1, V, H)
+        missing = targets.isnan()
+        self.missing = missing.unfold(0, window, 1) if bool(missing.any()) else None  # (N − T + 1, V, T)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -37,15 +39,24 @@ class WindowSplit(Dataset[Example]):
     def __getitems__(self, indices: list[int]) -> Batch:
         starts = self.starts[indices]
         pasts, futures = self.pasts[starts - self.window], self.futures[starts]
+        missing = None if self.missing is None else self.missing[starts - self.window]
         if self.each_alone:
             pasts = alone(pasts, self.num_series)
             futures = futures.flatten(0, 1)[:, None]
-        return Batch(pasts.transpose(1, 2).contiguous(), futures.transpose(1, 2).contiguous())
+            missing = None if missing is None else missing.flatten(0, 1)[:, None]
+        missing = None if missing is None else missing.transpose(1, 2)
+        return Batch(pasts.transpose(1, 2).contiguous(), futures.transpose(1, 2).contiguous(), missing=missing)
 
     def contents(self) -> list[int]:
         """A number for each window and what follows it, equal where they are equal."""
         pasts, futures = self.pasts.numpy(), self.futures.numpy()
         return [hash((pasts[start - self.window].tobytes(), futures[start].tobytes())) for start in self.starts.tolist()]
+
+
+def measured(batch: Batch, num_series: int) -> Tensor:
+    """The series among the inputs (B, T, V), NaN where a value stands in for one that was not measured: nothing is to be learned from it."""
+    series = batch.inputs[..., :num_series]
+    return series if batch.missing is None else series.masked_fill(batch.missing, torch.nan)
 
 
 def alone(pasts: Tensor, num_series: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlab.data.base import Batch, SequenceDataModule
+from seqlab.data.windows import measured
 from seqlab.heads import NextValueHead
 from seqlab.layers import Bidirectional
 from seqlab.metrics.likelihood import first_of_burst, tail_scores
@@ -79,7 +80,7 @@ class AnomalyDetection(Task):
 
     def outcome(self, batch: Batch) -> Outcome:
         """Of windows (B, T, I) and the row after each: the loss of every next row."""
-        ahead = torch.cat([batch.inputs[:, 1:, : self.num_series], batch.targets[:, :1]], 1)
+        ahead = torch.cat([measured(batch, self.num_series)[:, 1:], batch.targets[:, :1]], 1)
         loss = self.forecast_loss(self._scores(self.model, batch.inputs)[0], squashed(ahead))
         return Outcome(loss, int((~ahead.isnan()).sum()), torch.zeros(0), torch.zeros(0))
 
@@ -155,11 +156,10 @@ class AnomalyDetection(Task):
                 loss.update(self.errors(inputs.clone(), targets.clone())[1:].mean())
 
     def answer(self, batch: Batch) -> list[dict[str, Any]]:
-        """For each sequence of the batch {"score": one for each row, "flag": likewise}."""
+        """For each sequence of the batch {"score": one for each row, "flag": likewise}. Its targets (B, T, V) are what was measured, NaN where nothing was."""
         lengths = [batch.inputs.shape[1]] * len(batch.inputs) if batch.lengths is None else batch.lengths.tolist()
         answers = []
-        for inputs, length in zip(batch.inputs, lengths, strict=True):
-            rows = inputs[:length]
+        for inputs, rows, length in zip(batch.inputs, batch.targets, lengths, strict=True):
             if length <= int(self.num_rest):
                 log.warning(
                     "the series has %d rows, and no row is judged before %d have gone by, %s of those that trained: nothing is flagged. Give more rows, or "
@@ -168,7 +168,7 @@ class AnomalyDetection(Task):
                     int(self.num_rest),
                     self.rest,
                 )
-            scores = self.anomaly_scores(rows[:-1], rows[1:, : self.num_series])
+            scores = self.anomaly_scores(inputs[: length - 1], rows[1:length])
             answers.append({"score": scores.tolist(), "flag": (scores >= self.threshold).tolist()})
         return answers
 

@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 from seqlab.cells.base import State
 from seqlab.data.base import Batch
 from seqlab.data.checks import check_axes
+from seqlab.data.windows import measured
 from seqlab.heads import DirectForecastHead, NextValueHead, QuantileLoss, forecast_recursively
 from seqlab.layers import Bidirectional
 from seqlab.metrics import MASE, ForecastMAE, ForecastMSE, seasonal_naive_scale
@@ -93,7 +94,7 @@ class Forecasting(Task):
         num_series = self.head.output_size
         check_axes("targets", targets, "batch, horizon, series", "Choose a data set that forecasts, such as data=time_series.")
         if isinstance(self.head, NextValueHead) and self.training:
-            targets = torch.cat([past[:, 1:, :num_series], targets[:, :1]], 1)
+            targets = torch.cat([measured(batch, num_series)[:, 1:], targets[:, :1]], 1)
             scores = self._next_values(past)
         else:
             scores = self.scores(past)

@@ -78,6 +78,10 @@ def test_missing_values_are_said_and_never_taken_from_the_future(tmp_path: Path,
     assert later.inputs[:, 0].tolist() == [3, 4, 4, 4]
     assert later.inputs[:, 2].tolist() == [0, 0, 1, 1]
     assert made.splits["train"][1].targets.isnan().tolist() == [[True, False], [True, False]]
+    for alone in (False, True):
+        batch = data(path, scale=False, each_alone=alone).splits["train"].__getitems__([3])  # type: ignore[attr-defined]
+        assert batch.missing[0, :, 0].tolist() == [False, False, True, True]
+        assert batch.missing.shape == ((2, 4, 1) if alone else (1, 4, 2))
     with pytest.raises(ValueError, match=r"line 2: 3 of 80 values are missing.*data.missing=carry"):
         data(path, missing="error")
 

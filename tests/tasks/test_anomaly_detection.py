@@ -59,7 +59,8 @@ def test_watching_leaves_the_trained_model_as_it_is_and_learning_helps() -> None
 def test_a_spike_is_found_and_told_once() -> None:
     made, series = task(2), wave(300, 2)
     series[200, 1] += 6.0
-    answer = made.answer(Batch(torch.stack([series, wave(300, 2)]), torch.empty(2, 0), torch.tensor([300, 260])))
+    both = torch.stack([series, wave(300, 2)])
+    answer = made.answer(Batch(both, both, torch.tensor([300, 260])))
     assert [len(one["score"]) for one in answer] == [300, 260]
     flagged = [row for row, flag in enumerate(answer[0]["flag"]) if flag]
     assert 200 in flagged
@@ -69,11 +70,27 @@ def test_a_spike_is_found_and_told_once() -> None:
 
 def test_a_series_too_short_to_be_judged_is_said(caplog: pytest.LogCaptureFixture) -> None:
     made = task()
-    made.answer(Batch(wave(11)[None], torch.empty(1, 0)))
+    made.answer(Batch(wave(11)[None], wave(11)[None]))
     assert not caplog.text
-    (answer,) = made.answer(Batch(wave(10)[None], torch.empty(1, 0)))
+    (answer,) = made.answer(Batch(wave(10)[None], wave(10)[None]))
     assert not any(answer["flag"])
     assert "the series has 10 rows, and no row is judged before 10 have gone by" in caplog.text
+
+
+def test_a_row_that_was_not_measured_is_no_anomaly_in_new_input_either(tmp_path: Path) -> None:
+    lines = table(tmp_path / "t.csv").read_text().split("\n")
+    (tmp_path / "t.csv").write_text("\n".join([*lines[:20], *(f"{line.partition(',')[0]}," for line in lines[20:23]), *lines[23:]]))
+    data, made = WatchedSeries(path=tmp_path / "t.csv", train_fraction=0.3, window=8), task(threshold=0.0, range_tolerance=9.0)
+    data.setup()
+    made.num_rest.fill_(0)
+    (row,) = data.read_new(tmp_path / "t.csv")
+    assert row is not None
+    (answer,) = made.answer(data.collate([row]))
+    whole = next(iter(data.test_dataloader()))
+    assert answer["score"] == made.anomaly_scores(whole.inputs[0], whole.targets[0]).tolist()
+    assert made.errors(row.inputs[:-1], row.targets[1:])[19:22].tolist() == [0.0] * 3
+    batch = data.splits["train"].__getitems__([5, 15])  # type: ignore[attr-defined]
+    assert made.outcome(batch).count == 16 - 3
 
 
 def test_a_value_beyond_the_range_is_flagged() -> None:

@@ -54,6 +54,13 @@ def test_next_values_are_learned_from_every_step_and_fed_back() -> None:
     assert outcome.targets.shape == (5, 6, 2)
     assert torch.equal(outcome.targets[:, :-1], given.inputs[:, 1:])
     assert torch.equal(outcome.targets[:, -1], given.targets[:, 0])
+    given.missing = torch.zeros(5, 6, 2, dtype=torch.bool)
+    given.missing[1, 2, 0] = given.missing[3, 0] = True  # nothing foretells the first row
+    expected = outcome.targets.clone()
+    expected[1, 1, 0] = NAN
+    some = made.outcome(given)
+    torch.testing.assert_close(some.targets, expected, equal_nan=True)
+    assert some.count == outcome.count - 1
     found = made.eval().outcome(given).predictions
     series = given.inputs
     for ahead in range(3):  # from the beginning each time
