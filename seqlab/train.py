@@ -146,7 +146,9 @@ def fit_and_test(config: DictConfig, data: SequenceDataModule, task: Task, train
     fit_batches, test_batches = batches(data, config.overfit, Share(trainer.global_rank, trainer.world_size))
     trainer.fit(task, ckpt_path=start.checkpoint, weights_only=True, **fit_batches)
     if start.checkpoint is not None and trainer.global_step == start.step:
-        if start.mark is None:  # a run that is resumed may lack its test alone
+        if trainer.should_stop and config.trainer.max_time is None:
+            log.warning("nothing was trained: early stopping has ended this run. To train on, start another with ckpt_path=FILE from its last checkpoint.")
+        elif start.mark is None:  # a run that is resumed may lack its test alone
             log.warning("nothing was trained: the checkpoint is at the end of its training already. Raise trainer.max_epochs or trainer.max_steps.")
         load_weights(task, start.checkpoint)  # those that are tested, where weights are averaged
     ranks.wait()  # for the first, which may still be writing the best

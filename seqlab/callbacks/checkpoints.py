@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from seqlab.callbacks.interrupt import Interrupted
 from seqlab.callbacks.position import RESUME, Position, validation_due
@@ -135,14 +135,17 @@ class Checkpoints(Checkpoint):
         ranks: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(ranks, own)
-        checkpoint[RESUME] = {"position": asdict(position), "ranks": ranks, "metrics": _metrics_file(trainer).mark(), "stopped": trainer.should_stop}
+        stopped = trainer.should_stop and not _out_of_time(trainer)
+        checkpoint[RESUME] = {"position": asdict(position), "ranks": ranks, "metrics": _metrics_file(trainer).mark(), "stopped": stopped}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._loaded = checkpoint[RESUME]
-        trainer.should_stop = checkpoint[RESUME]["stopped"]  # early stopping has spoken, and is not asked again
         source, own = Path(str(trainer.ckpt_path)), checkpoint["callbacks"].get(self.state_key, {})
+        if source.parent.resolve() != self.folder.resolve():  # another run's
+            return
+        trainer.should_stop = checkpoint[RESUME]["stopped"]  # early stopping has spoken, and is not asked again
         # the process may have been killed after last.ckpt was written and before it became best.ckpt
-        if source.parent == self.folder and own.get("best_metrics") and own["best_step"] == checkpoint["global_step"] and trainer.is_global_zero:
+        if own.get("is_best") and trainer.is_global_zero:
             copy_checkpoint(source, self.folder / BEST)
 
     def _go_on(self, trainer: L.Trainer, pl_module: L.LightningModule, loaded: dict[str, Any]) -> None:
@@ -160,7 +163,7 @@ class Checkpoints(Checkpoint):
         set_random_states(own["random"])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_step": self.best_step, "best_metrics": self.best_metrics}
+        return {"best_step": self.best_step, "best_metrics": self.best_metrics, "is_best": self._better}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """What is best is taken over only where its file is: a run that starts from another run's checkpoint finds its own."""
@@ -173,6 +176,11 @@ def _gradients(task: L.LightningModule, trainer: L.Trainer) -> dict[str, torch.T
     if not trainer.fit_loop.epoch_loop._should_accumulate():
         return {}
     return {name: own_part(parameter.grad) for name, parameter in task.named_parameters() if parameter.grad is not None}
+
+
+def _out_of_time(trainer: L.Trainer) -> bool:
+    """Whether trainer.max_time has passed, which may be another when the run goes on."""
+    return any(isinstance(callback, Timer) and (callback.time_remaining() or 0.0) < 0 for callback in trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _metrics_file(trainer: L.Trainer) -> MetricsFile:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig, OmegaConf
 
 from seqlab import fingerprint as fingerprints
@@ -163,9 +164,9 @@ def test_killed_at_every_batch(trial: Callable[..., Trial]) -> None:
 
 
 def test_sigterm_saves_the_step_under_way(trial: Callable[..., Trial]) -> None:
-    """Where a validation is due in the middle of accumulation, and in the next epoch."""
-    made = trial(*DROPOUT, "trainer.accumulate_grad_batches=3", "trainer.val_check_interval=2", "callbacks.checkpoints.every_steps=100")
-    for step in (4, 7):
+    """Where a validation is due in the middle of accumulation, after the best one without a step since, and in the next epoch."""
+    made = trial(*DROPOUT, "trainer.accumulate_grad_batches=4", "trainer.val_check_interval=2", "callbacks.checkpoints.every_steps=100", "mode=max")
+    for step in (2, 3, 7):
         made.killed_at(step, stop=signal.SIGTERM)
 
 
@@ -222,6 +223,32 @@ def test_a_finished_run_may_be_made_longer_and_keeps_its_first_config(run: Calla
     assert "max_epochs: 1" in (short.directory / "config.first.yaml").read_text()
     assert "max_epochs: 3" in (short.directory / "config.yaml").read_text()
     assert "trainer.max_epochs=3" in (short.directory / "overrides.yaml").read_text()
+
+
+class Late(Callback):
+    """As if the second step had taken hours."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 1:
+            next(callback for callback in trainer.callbacks if isinstance(callback, Timer))._offset = 1e6
+
+
+def test_a_run_that_was_out_of_time_goes_on_with_more_of_it(run: Callable[..., Run]) -> None:
+    short = run("trainer.max_epochs=1", "trainer.max_time=00:00:10:00", watch=Late())
+    assert short.summary["steps"] == 2
+    resume(short)
+    assert short.summary["steps"] == 2
+    resume(short, "trainer.max_time=null")
+    assert short.summary["steps"] == 6
+
+
+def test_what_early_stopping_said_holds_for_its_own_run(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    short = run("trainer.max_epochs=3", "callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-12")
+    assert short.summary["steps"] == 12
+    resume(Run(short.directory / ".." / short.directory.name, None), "trainer.max_epochs=4")  # by a name that Lightning writes otherwise
+    assert short.summary["steps"] == 12
+    assert "early stopping" in caplog.text
+    assert run("trainer.max_epochs=3", f"ckpt_path={short.directory}/checkpoints/last.ckpt").summary["steps"] == 18
 
 
 def test_pictures_go_where_the_run_lies_now(run: Callable[..., Run], tmp_path: Path) -> None:
