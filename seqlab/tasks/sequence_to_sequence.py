@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqlab.cells.base import State
-from seqlab.data.base import Batch, SequenceDataModule
+from seqlab.data.base import SPLITS, Batch, ExampleSplit, SequenceDataModule
 from seqlab.data.checks import check_axes, check_kind
 from seqlab.data.pairs import END, PADDING, START
 from seqlab.executors import lengths_to_mask
@@ -17,6 +18,8 @@ from seqlab.search import Beam, Hypothesis, beam_search
 from seqlab.seq2seq import Decoder, TeacherForcing
 from seqlab.tasks.base import Outcome
 from seqlab.tasks.writing import WritingTask
+
+log = logging.getLogger("seqlab")
 
 
 class SequenceToSequence(WritingTask):
@@ -65,9 +68,26 @@ class SequenceToSequence(WritingTask):
         self.beam = beam
 
     def prepare(self, data: SequenceDataModule) -> None:
-        """Also raises ValueError for targets that do not end with END."""
+        """Also raises ValueError for targets that do not end with END, and says which are longer than what may be written.
+
+        Looks at ExampleSplit for the latter.
+        """
         check_kind(data.spec, "symbols", "Give data.targets=symbols where the data has the choice, or choose another task: task=ctc for transcripts.")
         super().prepare(data)
+        for split in SPLITS:
+            rows = data.splits[split]
+            if isinstance(rows, ExampleSplit):
+                self._say_cut(rows, split, data)
+
+    def _say_cut(self, rows: ExampleSplit, split: str, data: SequenceDataModule) -> None:
+        limits = self._longest(torch.tensor([len(example.inputs) for example in rows.examples], dtype=torch.long))
+        cut = [row for row, limit in enumerate(limits) if len(rows.examples[row].targets) > limit]
+        if cut:
+            log.warning(
+                f"{len(cut)} of {len(rows)} targets of {split} are longer than what may be written, task.max_ratio · (steps of the encoder) + "
+                f"task.max_extra; the first is {data.place(split, cut[0])} with {len(rows.examples[cut[0]].targets)} symbols, its end among them, where "
+                f"{limits[cut[0]]} may be written. Raise task.max_extra={self.max_extra} or task.max_ratio={self.max_ratio}."
+            )
 
     def begin(self, batch: Batch) -> State:
         """The decoder's state before the first symbol."""
@@ -90,14 +110,19 @@ class SequenceToSequence(WritingTask):
     def hypotheses(self, batch: Batch, state: State | None = None) -> list[list[Hypothesis]]:
         """What the beam finds for each row, the best first; state: what `begin` gave."""
         state = self.begin(batch) if state is None else state
-        longest = [int(self.max_ratio * length) + self.max_extra for length in self.encoded_lengths(batch)]
         start = torch.full((len(batch.inputs),), START, device=batch.inputs.device)
-        return beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, longest, END)
+        return beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, self._longest(lengths_of(batch)), END)
+
+    def _longest(self, lengths: Tensor) -> list[int]:
+        """lengths (B,) of inputs -> how many symbols may be written for each."""
+        return [int(self.max_ratio * steps) + self.max_extra for steps in self._steps(lengths)]
+
+    def _steps(self, lengths: Tensor) -> list[int]:
+        return self.model.encoder.output_lengths(self.model.frontend.output_lengths(lengths)).tolist()
 
     def encoded_lengths(self, batch: Batch) -> list[int]:
         """The steps of each row that the decoder attends to: fewer than those of the inputs where front end or encoder shorten time."""
-        lengths = torch.full((len(batch.inputs),), batch.inputs.shape[1]) if batch.lengths is None else batch.lengths
-        return self.model.encoder.output_lengths(self.model.frontend.output_lengths(lengths)).tolist()
+        return self._steps(lengths_of(batch))
 
     def write(self, batch: Batch, state: State | None = None) -> Tensor:
         """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""
@@ -127,6 +152,11 @@ class SequenceToSequence(WritingTask):
         if not written.shape[1]:
             return written, None
         return written, self.decoder(shifted(written), self.begin(batch))[1]
+
+
+def lengths_of(batch: Batch) -> Tensor:
+    """The steps of each row of the inputs (B,)."""
+    return torch.full((len(batch.inputs),), batch.inputs.shape[1]) if batch.lengths is None else batch.lengths
 
 
 def shifted(targets: Tensor) -> Tensor:

@@ -74,6 +74,17 @@ def test_smoothing_and_scheduled_sampling_are_of_training_alone() -> None:
     assert build().train().outcome(given).loss.item() != build(teacher_forcing=TeacherForcing(start=0.0)).train().outcome(given).loss.item()
 
 
+def test_targets_that_are_longer_than_what_may_be_written_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    data = Reverse(num_symbols=3, max_length=5, num_train=8, num_val=1, num_test=1, test_min_length=5, test_max_length=5)
+    data.setup()
+    with caplog.at_level("WARNING", logger="seqlab"):
+        build(max_ratio=1.0, max_extra=1).prepare(data)
+        assert not caplog.text  # as long as the source, and the end
+        build(max_ratio=0.5, max_extra=3).prepare(data)
+    assert "1 of 1 targets of test are longer than what may be written" in caplog.text
+    assert "the first is row 0 of the test split with 6 symbols, its end among them, where 5 may be written. Raise task.max_extra=3" in caplog.text
+
+
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="the head is a StepHead, which writes no sequence"):
         build(StepHead(32, 6))
