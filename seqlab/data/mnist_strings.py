@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqlab.data.base import Batch, DataSpec, Example, SequenceDataModule
 from seqlab.data.image_files import PictureData
+from seqlab.data.long_input import say_long
 from seqlab.data.mnist import read_mnist
 from seqlab.data.pairs import pad_pairs
 from seqlab.data.strings import DigitString, StringSplit, check_strings, draw_strings
@@ -78,6 +79,12 @@ class MNISTStrings(PictureData):
             return row
 
         return join
+
+    def read_new(self, file: Path) -> list[Example | None]:
+        rows = super().read_new(file)
+        longest = self.digits[1] * SIDE + (self.digits[1] - 1) * self.gap
+        say_long("pictures", rows, list(map(str, self._read_files)), longest, lambda length: f"{length} columns")
+        return rows
 
     def as_input(self, pixels: Tensor) -> Tensor:
         return pixels.t().contiguous()

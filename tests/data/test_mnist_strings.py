@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from seqlab.data.mnist_strings import MNISTStrings
 from tests.data.spoken_sets import write_mnist
@@ -54,6 +55,15 @@ def test_strings_for_a_decoder_end_with_the_end(tmp_path: Path, monkeypatch: pyt
     assert (written.spec.targets, written.spec.labels) == ("symbols", ("<pad>", "<s>", "</s>", *"0123456789"))
     assert written.references("test") == aligned.references("test")
     assert written.splits["test"][0].targets.tolist() == [*(aligned.splits["test"][0].targets + 2).tolist(), 2]
+
+
+def test_wider_pictures_than_in_training_are_answered_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, width in (("a", 96), ("b", 97)):
+        Image.new("L", (width, 28)).save(tmp_path / f"{name}.png")
+    with caplog.at_level("WARNING", logger="seqlab"):
+        rows = MNISTStrings(max_digits=3, gap=6).read_new(tmp_path)
+    assert [len(row.inputs) for row in rows if row is not None] == [96, 97]
+    assert f"1 of 2 pictures are longer than any in training, which went up to 96 columns; the first is {tmp_path / 'b.png'} with 97 columns" in caplog.text
 
 
 def test_strings_that_cannot_be_made() -> None:
