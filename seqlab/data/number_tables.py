@@ -97,24 +97,25 @@ def _fields(line: str, mark: str | None) -> list[str]:
 
 
 def _is_number(field: str) -> bool:
+    return _value(field) is not None
+
+
+def _value(field: str) -> float | None:
+    """A field as a float, None when it is none. Python reads 2020_01 as one, which in a table is a name."""
     try:
-        float(field)
+        return None if "_" in field else float(field)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def number(field: str, table: Table, row: int, column: int) -> float:
     """A field as a number; NaN for one that is missing. ValueError names its place when it is a text or infinite."""
     if field.lower() in MISSING:
         return math.nan
-    try:
-        value = float(field)
-    except ValueError:
-        value = math.inf
-    if math.isinf(value):
+    value = _value(field)
+    if value is None or math.isinf(value):
+        remedy = "Repair the line, or choose other columns." if row or table.header else "Repair the line, or say data.header=true if it names the columns."
         raise ValueError(
-            f"{table.place(row)}: {field!r} in column {table.names[column]!r}; expected a finite number, or nothing where none was measured. "
-            "Repair the line, or choose other columns."
+            f"{table.place(row)}: {field!r} in column {table.names[column]!r}; expected a finite number, or nothing where none was measured. {remedy}"
         )
     return value

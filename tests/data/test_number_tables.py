@@ -26,6 +26,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
         ("a\tb\n1\t2\n3\t4", ["a", "b"]),
         ("  1   2\n3 4\n", ["1", "2"]),
         ("a;b\n1;2\n3;4\n", ["a", "b"]),
+        ("1_1,1_2\n1,2\n3,4\n", ["1_1", "1_2"]),
     ],
 )
 def test_header_and_separator_are_seen(tmp_path: Path, text: str, names: list[str]) -> None:
@@ -38,6 +39,8 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.csv", "a\n\n1\n\n\nx\n"))
     with pytest.raises(ValueError, match=r"t.csv, line 6: 'x' in column 'a'; expected a finite number"):
         table.numbers([0])
+    with pytest.raises(ValueError, match=r"years.csv, line 1: 'country' in column '1'; .* say data\.header=true if it names the columns"):
+        read_table(write(tmp_path / "years.csv", "country,1990\n49,1\n")).numbers([0])
 
 
 @pytest.mark.parametrize("field", ["", "NA", "nan", "null", "?", "-"])
