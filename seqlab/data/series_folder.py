@@ -124,6 +124,6 @@ def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
 
 def _find(pattern: re.Pattern[str], name: Path, what: str) -> str:
     match = pattern.search(name.as_posix())
-    if match is None:
+    if match is None or (pattern.groups and match.group(1) is None):  # (walk)|(run) finds "run" outside of its first parenthesis
         raise ValueError(f"data.{what}_pattern {pattern.pattern!r} finds nothing in {name.as_posix()!r}; expected the {what} of each file. Narrow data.files.")
     return match.group(1) if pattern.groups else match.group()

@@ -137,6 +137,7 @@ def test_broken_files(tmp_path: Path, text: str, message: str) -> None:
     [
         ({"label_pattern": None}, r"expected exactly one of them"),
         ({"label_pattern": "(jump)"}, r"label_pattern '\(jump\)' finds nothing in 'person0_run_0.csv'"),
+        ({"label_pattern": "(walk)|(run)"}, r"label_pattern '\(walk\)\|\(run\)' finds nothing in 'person0_run_0.csv'"),
         ({"label_pattern": "("}, r"is no regular expression"),
         ({"label_pattern": "person"}, r"the 17 training sequences, the first .*csv, are all of the class 'person'; expected 2 classes or more"),
         ({"files": "*.txt"}, r"has no file '\*.txt'"),
