@@ -43,9 +43,11 @@ def read_dates(table: Table, column: int, form: str | None = None, rising: bool 
             dates.append(datetime.strptime(fields[column], form) if form else datetime.fromisoformat(fields[column]))
         except ValueError as error:
             expected = (
-                f"a date like {form!r}" if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'"
+                f"a date like {form!r}." if form else "an ISO date such as 2016-07-01 13:00, or say how it is written with data.date_format='%d.%m.%Y %H:%M'."
             )
-            raise ValueError(f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected}.") from error
+            raise ValueError(
+                f"{table.place(row)}: {fields[column]!r} in column {table.names[column]!r}; expected {expected} Rename the column if it holds no dates."
+            ) from error
         if row and (dates[row].tzinfo is None) != (dates[0].tzinfo is None):
             has = "has no" if dates[row].tzinfo is None else "has a"
             raise ValueError(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from seqlab.data.base import SPEC, SPLITS, DataSpec, Example, ExampleSplit, SequenceDataModule
 from seqlab.data.file_answers import file_names, find_in_folder
+from seqlab.data.labelled_text import read_record
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.splits import Fractions, check_fractions, hold_out, leave_group_out, split_examples, stratified_folds, warn_of_duplicates
 
@@ -136,12 +137,9 @@ class SeriesData(SequenceDataModule):
         return {**super().records(), **({COLUMNS: json.dumps(self.names, ensure_ascii=False) + "\n"} if self.names else {})}
 
     def restore(self, directory: Path) -> None:
-        path = directory / SPEC
-        if not path.is_file():
-            raise ValueError(f"run directory {directory} has no {SPEC}; expected a run that has read its data. Train it again.")
-        self._spec = DataSpec.from_json(path.read_text(encoding="utf-8"))
+        self._spec = read_record(directory / SPEC, DataSpec.from_json)
         names = directory / COLUMNS
-        self.names = json.loads(names.read_text(encoding="utf-8")) if names.is_file() else []
+        self.names = read_record(names, json.loads) if names.is_file() else []
 
     def find_files(self, folder: Path) -> list[Path]:
         """The sequences in a folder, in the order of their names. Raises ValueError when there is none."""

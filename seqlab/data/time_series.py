@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqlab.data.base import SPLITS, DataSpec, Example, SequenceDataModule
 from seqlab.data.dates import read_dates, usual_step
+from seqlab.data.labelled_text import read_record
 from seqlab.data.number_tables import Table, read_table
 from seqlab.data.series_columns import carried, check_gaps, date_column, known_columns, numbers, series_columns
 from seqlab.data.split_files import SplitFiles
@@ -129,12 +130,7 @@ class TimeSeries(SequenceDataModule):
         return {**super().records(), SERIES: json.dumps(asdict(self._known_scale), indent=2, ensure_ascii=False) + "\n"}
 
     def restore(self, directory: Path) -> None:
-        path = directory / SERIES
-        if not path.is_file():
-            raise ValueError(
-                f"run directory {directory} has no {SERIES}: it is no run on a table of series, or it ended before its data was read. Train it again."
-            )
-        self.scale = Scale(**json.loads(path.read_text(encoding="utf-8")))
+        self.scale = read_record(directory / SERIES, lambda text: Scale(**json.loads(text)))
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
@@ -260,7 +256,7 @@ class TimeSeries(SequenceDataModule):
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV with a row for each step of the horizon: its date, and of each series the forecast and the ends of its band."""
         dates, parts = self.forecast(answers)
-        header = [self._known_scale.date or "step"]
+        header = [(self._known_scale.date if self._new_dates() else None) or "step"]
         columns: list[list[float]] = []
         for series, name in enumerate(self._known_scale.series):
             for part, values in parts.items():
@@ -290,14 +286,18 @@ class TimeSeries(SequenceDataModule):
         return self._dates_after(self.horizon), parts
 
     def _dates_after(self, steps: int) -> list[str]:
-        assert self._new is not None, "read_new comes first"
-        if self._known_scale.date is None or self._known_scale.date not in self._new.names:
+        dates = self._new_dates()
+        if not dates:
             return [str(step) for step in range(1, steps + 1)]
-        dates = self._read_dates(self._new, self._new.names.index(self._known_scale.date))
-        step = usual_step(dates) if len(dates) > 1 else None
-        if step is None:
-            return [str(step) for step in range(1, steps + 1)]
+        step = usual_step(dates)
         return [self._written(step.after(dates[-1], ahead)) for ahead in range(1, steps + 1)]
+
+    def _new_dates(self) -> list[datetime]:
+        """The dates of the new table, none where they do not say how it goes on."""
+        assert self._new is not None, "read_new comes first"
+        date = self._known_scale.date
+        dates = self._read_dates(self._new, self._new.names.index(date)) if date in self._new.names else []
+        return dates if len(dates) > 1 else []
 
     def _written(self, date: datetime) -> str:
         return date.strftime(self.date_format) if self.date_format else date.isoformat(sep=" ")

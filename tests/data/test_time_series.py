@@ -190,6 +190,9 @@ def test_new_rows_go_in_and_the_next_dates_come_out(tmp_path: Path, alone: bool)
     assert float(written[0]["a"]) == pytest.approx(9.5)
     assert float(written[1]["a upper"]) == pytest.approx(9.5 + 2 * float(deviation), rel=1e-5)
     assert float(written[0]["b lower"]) == pytest.approx(1019 - 2 * float(deviation), rel=1e-5)
+    again.read_new(table(tmp_path / "new.csv", rows=30, dates=False))
+    again.write_answers(rows, [one, one] if alone else [both], tmp_path / "out.csv")
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().split("\n")[:3]] == ["step", "1", "2"]
     assert again.draw_answers(rows, [one, one] if alone else [both], tmp_path / "out.png")
     assert (tmp_path / "out.png").stat().st_size > 1000
 
@@ -203,4 +206,7 @@ def test_new_input_of_another_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"short.csv has 3 rows; expected at least 4"):
         made.read_new(table(tmp_path / "short.csv", rows=3))
     with pytest.raises(ValueError, match=r"has no series.json"):
+        made.restore(tmp_path)
+    (tmp_path / "series.json").write_text('{"date": null}')
+    with pytest.raises(ValueError, match=r"series\.json cannot be read .*Train it again"):
         made.restore(tmp_path)
