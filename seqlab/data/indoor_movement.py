@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class IndoorMovement(SeriesData):
                         raise ValueError(f"{targets.place(index)}: sequence {number} has {what}; expected 1 or -1, and an environment. Get the file again.")
                     table = _table(archive, place, f"dataset/MovementAAL_RSS_{number}.csv")
                     found.append(LabelledSeries(numbers_of(table, range(len(table.names))), CLASSES[label], groups[number], str(table.path)))
-        except (zipfile.BadZipFile, KeyError) as error:
+        except (zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise ValueError(f"{place} is not the archive of {INDOOR_MOVEMENT_DATA.name}: {error}. It is cut short or another file; get it again.") from error
         return found
 

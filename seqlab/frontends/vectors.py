@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def read_vectors(path: Path, rows: Mapping[str, int], width: int) -> tuple[list[
         raise ValueError(
             f"{path}, line {number}: not UTF-8 ({error.reason}); expected text. Convert the file, or give the text format, not the binary one."
         ) from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged after line {number} ({error}). Download it again.") from None
     except ValueError as error:
         raise ValueError(

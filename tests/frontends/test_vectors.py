@@ -57,6 +57,9 @@ def test_other_files_are_refused(tmp_path) -> None:
     (tmp_path / "cut.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"cut.gz is damaged after line"):
         read_vectors(tmp_path / "cut.gz", ROWS, 2)
+    (tmp_path / "cut.gz").write_bytes(whole[:12] + b"\xff" * 8 + whole[20:])
+    with pytest.raises(ValueError, match=r"cut.gz is damaged after line"):
+        read_vectors(tmp_path / "cut.gz", ROWS, 2)
     with pytest.raises(ValueError, match=r"none.txt do not exist.*Give frontend.vectors=FILE"):
         read_vectors(tmp_path / "none.txt", ROWS, 2)
 
