@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from seqlab.registry import unknown
 
+log = logging.getLogger("seqlab")
 VOCABULARY = "vocabulary.json"  # the Vocabulary in a run directory
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
@@ -24,6 +26,9 @@ TOKENISERS: dict[str, Callable[[str], list[str]]] = {
     "words": re.compile(r"\n|\w+(?:['’]\w+)*|[^\w\s]").findall,
     "tokens": re.compile(r"\n|\S+").findall,
 }
+# words of scripts that set no space between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese; as long as a clause and not a word
+_CLAUSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{6,}")
+_MANY_CLAUSES = 0.1  # of the words of a text
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}%…’”\n")
 _NO_SPACE_AFTER = frozenset("([{“‘\n")
 
@@ -168,6 +173,8 @@ def build_vocabulary(
     new text that may hold anything.
     Raises ValueError when nothing but marks would fit.
     """
+    if unit == "words":
+        _say_uncut(train)
     marks = [START, END] if boundaries else []
     ranked = sorted((symbol for symbol, count in train.items() if count >= min_count and symbol != UNKNOWN), key=lambda symbol: (-train[symbol], symbol))
     ranked = [symbol for symbol in ranked if symbol not in marks]
@@ -182,3 +189,16 @@ def build_vocabulary(
             f"symbols, beside the marks {marks}. Raise max_vocabulary or lower min_count."
         )
     return Vocabulary(unit, (*marks, *ranked[:room]), lowercase)
+
+
+def _say_uncut(words: Counter[str]) -> None:
+    """Warn of a text whose words are not cut, since nothing stands between them: nearly every one would be unknown."""
+    uncut = [word for word in words if _CLAUSE.fullmatch(word)]
+    share = sum(words[word] for word in uncut) / max(1, words.total())
+    if share > _MANY_CLAUSES:
+        log.warning(
+            "%.0f %% of the words of the training split are runs of 6 or more signs without a space, such as %r: nothing is known of their parts. "
+            "Choose data.unit=characters, or set spaces between the words.",
+            100 * share,
+            uncut[0],
+        )

@@ -56,11 +56,14 @@ def test_a_file_is_a_class_and_a_line_a_text(tmp_path: Path, caplog: pytest.LogC
     assert data.duplicates == {"val in train": 4, "test in train": 4, "test in val": 4}
 
 
-def test_chinese_and_japanese_are_read_by_characters(tmp_path: Path) -> None:
+def test_chinese_and_japanese_are_read_by_characters(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     place = folder(tmp_path / "train", 天气="今天下雨。\n明天有雪。\n", 食べ物="ラーメンを食べた。\n寿司が好きだ。\n")
     data = ready(TextFolder(train=place, val=place, test=place, unit="characters"))
     assert data.labels == ("天气", "食べ物")
     assert words(data, "train")[0] == "今 天 下 雨 。"
+    assert "data.unit=characters" not in caplog.text
+    ready(TextFolder(train=place, val=place, test=place, unit="words"))
+    assert "25 % of the words of the training split are runs of 6 or more signs without a space, such as 'ラーメンを食べた'" in caplog.text
     (run := tmp_path / "run").mkdir()
     for name, text in data.records().items():
         write(run / name, text)
