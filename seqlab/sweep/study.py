@@ -1,7 +1,8 @@
 """A search by Optuna as a sweeper of Hydra: jobs like those of any sweep, and a study on disk that survives a kill.
 
-hydra-optuna-sweeper 1.3 needs optuna below 3 and keeps its study in memory; hence one of our own. A trial that was running
-when the search was killed is queued again with the same values, and its job goes the way of every unfinished job.
+hydra-optuna-sweeper 1.3 needs optuna below 3 and keeps its study in memory; hence one of our own. A trial that failed, or was
+running when the search was killed, is queued again with the same values by the next search in the directory, and its job goes
+the way of every unfinished job.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ STUDY_FILE = "study.journal"
 
 
 class StudySweeper(Sweeper):
-    """Asks Optuna for values of the keys that are given as choices, ranges and intervals, and runs `num_trials` jobs in all.
+    """Asks Optuna for values of the keys that are given as choices, ranges and intervals, and runs jobs until `num_trials` have a result.
+    One that fails counts until the search ends, and is tried again by the next.
 
     Raises ValueError without optuna, and for a range that it cannot sample.
     """
@@ -84,10 +86,10 @@ class StudySweeper(Sweeper):
             seed = None if self.seed is None else self.seed + len(study.trials)  # a search that goes on does not draw the same again
             study.sampler = make_sampler(self.sampler, self.num_startup, seed)
             requeue(study)
-            while left := self.num_trials - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)):
-                if left < 0:
-                    break
+            left = self.num_trials - with_result(study)
+            while left > 0:
                 self._run(study, space, fixed, storage, min(left, self.max_batch_size))
+                left -= self.max_batch_size
             tell_best(study)
 
     def _run(self, study: Any, space: dict[str, Any], fixed: list[str], storage: str, count: int) -> None:
@@ -96,7 +98,7 @@ class StudySweeper(Sweeper):
         trials = [study.ask(space) for _ in range(count)]
         batch = []
         for trial in trials:
-            which = json.dumps({"storage": storage, "study_name": self.study_name, "number": trial.number})
+            which = json.dumps({"storage": storage, "study_name": self.study_name, "number": trial.number}).replace("'", "\\'")
             batch.append([*fixed, *(f"{key}={_word(value)}" for key, value in trial.params.items()), f"++hydra.job.env_set.{TRIAL}='{which}'"])
         self.validate_batch_is_legal(batch)
         for trial, result in zip(trials, self.launcher.launch(batch, initial_job_idx=trials[0].number), strict=True):
@@ -168,12 +170,22 @@ def make_pruner(pruner: str, num_startup: int, num_warmup: int) -> Any:
 
 
 def requeue(study: Any) -> None:
-    """Trials that were running when a search was killed failed; their values are tried again."""
+    """Trials that were running when a search was killed failed; the values of those that failed, and that no later trial has, are tried again."""
     optuna = import_optuna()
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-        log.info(f"trial {trial.number} was cut short and is queued again: {trial.params}")
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        later = [other.params or other.system_attrs.get("fixed_params") for other in trials[trial.number + 1 :]]  # one that waits has not got its values yet
+        if trial.state == optuna.trial.TrialState.FAIL and trial.params not in later:
+            study.enqueue_trial(trial.params)
+            log.info(f"trial {trial.number} failed or was cut short, and is queued again: {trial.params}")
+
+
+def with_result(study: Any) -> int:
+    """How many trials ended well, those that were pruned among them."""
+    states = import_optuna().trial.TrialState
+    return len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED)))
 
 
 def tell_best(study: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from seqlab.cli import main
 from seqlab.sweep import ledger
 from tests.sweep.conftest import Sweep
 
@@ -40,16 +41,16 @@ def test_a_search_goes_on_where_it_was_killed(sweep: Sweep) -> None:
     assert all(1e-4 <= one["optimizer.lr"] <= 1e-1 for one in first)
     assert states() == ["COMPLETE", "COMPLETE"]
     killed = load().ask({"optimizer.lr": distribution(RATE)})  # a trial that was running when the process died
-    assert sweep(*words, "hydra.sweeper.num_trials=4") == 0
+    assert sweep(*words, "hydra.sweeper.num_trials=3") == 0  # the command that was killed
     assert states() == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     trials = load().get_trials()
     assert [trial.params for trial in trials[:2]] == first
     assert trials[3].params == killed.params
-    assert sweep(*words, "hydra.sweeper.num_trials=5") == 0
+    assert sweep(*words, "hydra.sweeper.num_trials=4") == 0
     assert load().get_trials()[4].params not in [*first, killed.params]  # random numbers do not begin anew
     trials, records = load().get_trials(), ledger.latest_records(SWEEP)
     assert sorted(record.metric for record in records.values() if record.metric is not None) == sorted(t.value for t in trials if t.value is not None)
-    assert sweep(*words, "hydra.sweeper.num_trials=5") == 0
+    assert sweep(*words, "hydra.sweeper.num_trials=4") == 0
     assert len(load().get_trials()) == 5
 
 
@@ -59,6 +60,23 @@ def test_a_failed_trial_is_told_and_stops_nothing(sweep: Sweep, capsys: pytest.C
     trials = load().get_trials()
     assert {trial.params["cell.hidden_size"]: trial.state.name for trial in trials} == {"0": "FAIL", "3": "COMPLETE"}
     assert len(list(SWEEP.glob("*/summary.json"))) == 1  # the same values are the same job, trained once
+    assert main(["sweep", "retry", str(SWEEP)]) == 1
+    again = load().get_trials()[4:]
+    assert again[0].params == {"cell.hidden_size": "0"}  # each value that failed once, whatever else is drawn
+    assert len(again) == sum(trial.state.name == "FAIL" for trial in trials)
+
+
+def test_each_failure_is_queued_again_once(tmp_path: Path) -> None:
+    study = load(tmp_path)
+    for value in (0.1, 0.2, 0.1):
+        study.enqueue_trial({"x": value})
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        study.tell(trial, **({"values": 1.0} if value == 0.2 else {"state": optuna.trial.TrialState.FAIL}))
+    for _ in range(2):  # the second search was killed before it ran what waits
+        searching.requeue(study)
+        waiting = [trial.system_attrs["fixed_params"] for trial in study.get_trials() if trial.state.name == "WAITING"]
+        assert waiting == [{"x": 0.1}]
+    assert searching.with_result(study) == 1
 
 
 class Trainer:
