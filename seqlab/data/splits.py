@@ -71,20 +71,25 @@ def split_examples(size: int, fractions: Fractions, seed: int, groups: Sequence[
 def hold_out(size: int, share: float, seed: int, groups: Sequence[Hashable] | None = None) -> tuple[list[int], list[int]]:
     """`size` examples -> the indices that stay and those that are held out, about `share` of them, both in order.
 
-    groups: as in `split_examples`. Raises ValueError unless 0 < share < 1 leaves something on both sides.
+    groups: as in `split_examples`. Of two groups or more one at least is held out, the smallest where all are larger than the share.
+    Raises ValueError unless 0 < share < 1, and where there are not two examples or groups to be on both sides.
     """
     if not 0 < share < 1:
         raise ValueError(f"the share to hold out is {share}; expected one between 0 and 1.")
     members = {index: [index] for index in range(size)} if groups is None else group_members(groups)
     parts = list(members.values())
+    if len(parts) < 2:
+        raise ValueError(
+            f"there are {size} examples in {len(parts)} groups to hold out {share:g} of; expected two groups at least. Give more, or other splits."
+        )
+    order = torch.randperm(len(parts), generator=torch.Generator().manual_seed(seed)).tolist()
     wanted, held = share * size, []
-    for part in torch.randperm(len(parts), generator=torch.Generator().manual_seed(seed)).tolist():
-        if abs(len(held) + len(parts[part]) - wanted) < abs(len(held) - wanted):
+    for part in order:
+        after = len(held) + len(parts[part])
+        if abs(after - wanted) < abs(len(held) - wanted) and after < size:
             held += parts[part]
-    if not held or len(held) == size:
-        raise ValueError(f"{share} of {size} examples in {len(parts)} groups leaves {size - len(held)} and holds out {len(held)}; expected some of both.")
-    out = set(held)
-    return [index for index in range(size) if index not in out], sorted(held)
+    out = set(held or min((parts[part] for part in order), key=len))
+    return [index for index in range(size) if index not in out], sorted(out)
 
 
 def stratified_folds(labels: Sequence[Hashable], num_folds: int, seed: int, groups: Sequence[Hashable] | None = None) -> list[list[int]]:

@@ -75,6 +75,13 @@ def test_a_share_is_held_out() -> None:
     kept, held = hold_out(70, 0.25, 0, GROUPS)
     assert not {GROUPS[index] for index in kept} & {GROUPS[index] for index in held}
     assert len(held) == 20
+    kept, held = hold_out(70, 0.01, 0, GROUPS)  # less than a group
+    assert (len(kept), len({GROUPS[index] for index in held}), len(held)) == (60, 1, 10)
+    assert hold_out(5, 0.1, 0, [0, 0, 0, 1, 1])[1] == [3, 4]
+    assert len(hold_out(5, 0.9, 0, [0, 0, 0, 1, 1])[0]) in (2, 3)
+    assert len(hold_out(3, 0.1, 0)[1]) == 1
+    with pytest.raises(ValueError, match=r"there are 3 examples in 1 groups to hold out 0\.1 of; expected two groups at least"):
+        hold_out(3, 0.1, 0, ["a"] * 3)
 
 
 def test_folds_have_their_share_of_every_label() -> None:
