@@ -10,9 +10,14 @@ import pytest
 import torch
 
 from seqlab.cli import main
+from seqlab.data.base import DataSpec
 from seqlab.export import formats
 from seqlab.export.command import HELP, READERS
 from seqlab.export.formats import ABOUT, ABOUT_FILE, export
+from seqlab.frontends import Sentences
+from seqlab.heads import PooledHead
+from seqlab.layers import Stack
+from seqlab.model import SequenceModel
 from seqlab.runs import load_run
 from tests.feature_runs import make_feature_run
 from tests.text_runs import make_run
@@ -64,6 +69,13 @@ def test_the_loop_is_one_operation(program: Path) -> None:
 def test_a_head_that_pools_keeps_batch_and_time_free(tmp_path: Path) -> None:
     run = make_feature_run(tmp_path / "run", "cell=gru", "head=pooled")
     assert export(run, "torch_export", tmp_path / "model.pt2").difference is not None
+
+
+@pytest.mark.slow
+def test_sentences_keep_their_words_free_too() -> None:
+    model = SequenceModel(Sentences(input_size=9, embedding_size=4), Stack.of("gru", input_size=4, hidden_size=5), PooledHead(5, 3)).eval()
+    spec = DataSpec("sentences", 9, "sequence", 3)
+    assert formats.compare(model, spec, formats.trace(model, spec).module()) < 1e-5
 
 
 def test_a_model_without_a_graph_is_refused(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def note_of(model: SequenceModel) -> str:
 
 
 def trace(model: SequenceModel, spec: DataSpec) -> torch.export.ExportedProgram:
-    """The model as a graph in which batch and time are free. Raises ValueError for a model that has none."""
+    """The model as a graph in which batch, time and of sentences the words are free. Raises ValueError for a model that has none."""
     if spec.inputs == "words":
         raise ValueError(
             "the model reads words with their spelling, whose number of characters decides what is computed; no graph holds that. Use format=safetensors."
@@ -174,7 +174,8 @@ def trace(model: SequenceModel, spec: DataSpec) -> torch.export.ExportedProgram:
 
     batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
     inputs, state = example(model, spec, *TRACED)
-    free = ({0: batch, 1: time}, {name: {0: batch} for name in state})
+    words = {2: torch.export.Dim("words")} if spec.inputs == "sentences" else {}
+    free = ({0: batch, 1: time, **words}, {name: {0: batch} for name in state})
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -188,9 +189,9 @@ def example(model: SequenceModel, spec: DataSpec, batch: int, time: int) -> tupl
     """Inputs (B, T, …) and a state that are unlike any other, the same in every call."""
     generator = torch.Generator().manual_seed(1000 * batch + time)
     dtype = next(model.parameters()).dtype
-    shape = (batch, time)
-    tokens = torch.randint(spec.input_size, shape, generator=generator)
-    inputs = tokens if spec.inputs == "tokens" else torch.randn(*shape, spec.input_size, generator=generator).to(dtype)
+    shape = (batch, time, batch + 4) if spec.inputs == "sentences" else (batch, time)
+    ids = torch.randint(spec.input_size, shape, generator=generator)
+    inputs = torch.randn(*shape, spec.input_size, generator=generator).to(dtype) if spec.inputs == "features" else ids
     start = model.encoder.initial_state(batch)
     noise = {name: 0.1 * torch.randn(leaf.shape, generator=generator) for name, leaf in start.items()}
     return inputs, {name: (leaf + noise[name].to(leaf.dtype) if leaf.is_floating_point() else leaf).detach().clone() for name, leaf in start.items()}
