@@ -29,8 +29,10 @@ class LocalAttention(GeneralAttention):
 
     def weights(self, queries: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
         mask_BNS = memory["mask"][:, None]
-        centre_BN1 = mask_BNS.sum(-1, keepdim=True) * torch.sigmoid(self.centre(torch.tanh(self.position(queries))))
+        share_BN1 = torch.sigmoid(self.centre(torch.tanh(self.position(queries))))
+        # not in bfloat16, which from 256 on does not tell neighbouring positions apart
+        centre_BN1 = mask_BNS.sum(-1, keepdim=True) * share_BN1.to(torch.promote_types(share_BN1.dtype, torch.float32))
         distance_BNS = torch.arange(mask_BNS.shape[-1], device=queries.device) - centre_BN1
         near = mask_BNS & (distance_BNS.abs() <= self.window)
         alignment = masked_softmax(self.scores(queries, memory, previous), near)
-        return alignment * torch.exp(-2 * (distance_BNS / self.window).square())
+        return (alignment * torch.exp(-2 * (distance_BNS / self.window).square())).to(alignment.dtype)

@@ -119,6 +119,16 @@ def test_all_queries_at_once_equal_one_after_the_other(name: str) -> None:
     assert all(torch.equal(memory[key], before[key]) for key in before)
 
 
+def test_positions_in_bfloat16_are_told_apart() -> None:
+    """Its numbers from 256 to 512 are 2 apart."""
+    attention = LocalAttention(4, 4, window=2).bfloat16()
+    with torch.no_grad():
+        attention.centre.weight.zero_()  # σ(0) = ½ exactly
+    _, weights = attention.attend(torch.ones(1, 4).bfloat16(), attention.prepare(torch.ones(1, 1000, 4).bfloat16()))
+    distance = torch.arange(-2.0, 3.0)
+    torch.testing.assert_close(weights[0, 498:503], (torch.exp(-2 * (distance / 2) ** 2) / 5).bfloat16())
+
+
 def test_what_is_wrong_is_said() -> None:
     attention = make("general")
     keys, mask, queries, _ = source(attention)
