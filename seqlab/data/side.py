@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqlab.data.pairs import MARKS
-from seqlab.data.pieces import Pieces
+from seqlab.data.pieces import SPACE, Pieces
 
 UNKNOWN = len(MARKS)  # the id of what training does not show
 
@@ -30,7 +30,8 @@ class Side:
         pieces = Pieces.learn(unit, texts, num_merges)
         counts = Counter(piece for text in texts for piece in pieces.split(text))
         kept = sorted((piece for piece, count in counts.items() if count >= min_count), key=lambda piece: (-counts[piece], piece))
-        return cls(pieces, (*MARKS, "<unk>", *kept))
+        other = f"{SPACE}<unk>" if unit == "words" else "<unk>"  # what is unknown in a word is a part of it, a word is one by itself
+        return cls(pieces, (*MARKS, other, *kept))
 
     def encode(self, text: str) -> Tensor:
         """text -> ids (T,)."""
