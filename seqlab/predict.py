@@ -84,7 +84,11 @@ def predict(
     if not isinstance(data, SequenceDataModule):
         raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Restore {directory / run_directory.CONFIG}.")
     picture = target.with_suffix(PICTURE)
+    if attention and picture == target:
+        raise ValueError(f"the output {target} is where the picture for attention={attention} would go. Give an output=FILE that does not end in {PICTURE}.")
     draws = picture != target and (attention > 0 or type(data).draw_answers is not SequenceDataModule.draw_answers)
+    if draws and picture.exists() and picture.samefile(source):
+        raise ValueError(f"{picture}, where a picture of the answers would go, is the input, which would be lost. Give another output=FILE.")
     if draws and picture.exists() and not overwrite:
         raise ValueError(f"{picture}, where a picture of the answers would go, exists already. Give another output=FILE, or overwrite=true.")
     data.restore(directory)

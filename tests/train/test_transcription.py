@@ -64,6 +64,12 @@ def test_strings_in_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     Image.new("RGB", (90, 28)).save(new / "b.png")
     Image.new("L", (40, 28)).save(new / "a.png")
     assert predict(tmp_path / "run", new, tmp_path / "read.jsonl", beam=3, num_best=2, attention=1).picture is not None
+    for output, message in (
+        ("a.csv", r"a\.png, where a picture of the answers would go, is the input, which would be lost"),
+        ("b.png", "where the picture for"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict(tmp_path / "run", new / "a.png", new / output, attention=1, overwrite=True)
     rows = [json.loads(line) for line in (tmp_path / "read.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["file"] for row in rows] == ["a.png", "b.png"]
     assert all(set(row["text"]) <= set("0123456789") and len(row["hypotheses"]) == 2 for row in rows)
