@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
+from seqlab.config import config_folder
 from tests.train.conftest import Run
 
 
@@ -102,6 +104,13 @@ def test_overfit_drives_the_loss_of_one_batch_down(run: Callable[..., Run]) -> N
     assert losses[-1] < 0.02 * losses[0]
     assert done.summary["metrics"]["test/exact_match"] == 1  # of that batch
     assert done.summary["tags"] == ["debug"]
+
+
+@pytest.mark.parametrize("experiment", ["multi30k_en_de", "fsdd_ctc", "babi"])
+def test_overfit_watches_a_metric_that_single_batches_have(experiment: str) -> None:
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", [f"experiment={experiment}", "debug=overfit"])
+    assert (config.monitor, config.mode) == ("val/loss", "min")
 
 
 def test_fast_takes_a_few_batches_of_everything(run: Callable[..., Run]) -> None:
