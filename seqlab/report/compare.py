@@ -7,7 +7,7 @@ from statistics import fmean
 
 from seqlab.registry import unknown
 from seqlab.report.rows import Row
-from seqlab.report.statistics import LEAST_FOR_TEST, MOST_EXACT, bootstrap_interval, sign_flip_test
+from seqlab.report.statistics import LEAST_FOR_TEST, MOST_EXACT, bootstrap_interval, least_p_value, sign_flip_test
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Comparison:
         if p is None:
             return f"{count} shared seed{'s' if count > 1 else ''}: too few for a test, which takes {LEAST_FOR_TEST}; look at the points"
         test = "exact sign-flip permutation test" if count <= MOST_EXACT else "sign-flip permutation test, sampled"
-        return f"p = {p:.3g}, {test} over {count} shared seeds (the least it could be is {2 / 2**count:.2g})"
+        return f"p = {p:.3g}, {test} over {count} shared seeds (the least it could be is {least_p_value(count):.2g})"
 
 
 def compare(rows: list[Row], first: str, second: str) -> list[Comparison]:

@@ -26,6 +26,11 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
+def least_p_value(count: int) -> float:
+    """What `sign_flip_test` gives of `count` differences that all have one sign: it can be no less."""
+    return 2 / 2**count if count <= MOST_EXACT else 1 / (RESAMPLES + 1)
+
+
 def sign_flip_test(differences: Sequence[float]) -> float | None:
     """Two-sided p-value of "the sign of each paired difference is a coin's", by the mean; None below LEAST_FOR_TEST pairs.
 

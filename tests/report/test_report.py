@@ -14,7 +14,7 @@ import pytest
 
 from seqlab.cli import main
 from seqlab.report.collect import read_runs
-from seqlab.report.compare import compare
+from seqlab.report.compare import Comparison, compare
 from seqlab.report.rows import make_report
 from tests.report.runs import make_run
 
@@ -145,6 +145,8 @@ def test_pairs_are_tested_from_five_on(sweep: Path) -> None:
     assert five.p_value == 2 / 32
     assert "the least it could be is 0.062" in five.verdict
     assert five.interval is not None
+    many = Comparison(five.data, five.first, five.second, [(seed, 1.0, 0.0) for seed in range(21)])
+    assert "p = 0.0001, sign-flip permutation test, sampled over 21 shared seeds (the least it could be is 0.0001)" in many.verdict
     del rows[0].points[2]
     (four,) = compare(rows, "gru", "lstm")
     assert [seed for seed, _, _ in four.points] == [0, 1, 3, 4]

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from seqlab.report.statistics import MOST_EXACT, bootstrap_interval, sign_flip_test
+from seqlab.report.statistics import MOST_EXACT, bootstrap_interval, least_p_value, sign_flip_test
 
 VALUES = [0.61, 0.55, 0.7, 0.64]
 
@@ -47,8 +47,9 @@ def test_the_sign_flips_are_those_of_every_sign_and_of_scipy(differences: list[f
 
 def test_no_p_value_below_five_pairs_and_none_of_zero_above_twenty() -> None:
     assert sign_flip_test([1.0] * 4) is None
-    assert sign_flip_test([1.0] * 5) == 2 / 32
-    assert sign_flip_test([1.0] * (MOST_EXACT + 1)) == pytest.approx(1 / 10_001)  # all of them beyond every draw
+    assert sign_flip_test([1.0] * 5) == least_p_value(5) == 2 / 32
+    # all of them beyond every draw
+    assert sign_flip_test([1.0] * (MOST_EXACT + 1)) == least_p_value(MOST_EXACT + 1) == pytest.approx(1 / 10_001)
     noise = np.random.default_rng(0).normal(size=MOST_EXACT + 1)
     sampled, exact = sign_flip_test(list(noise)), sign_flip_test(list(noise[:-1]))
     assert sampled is not None
