@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqlab import run_directory
 from seqlab.callbacks.position import RESUME
@@ -147,7 +147,7 @@ def reclaim(directory: Path, config: str, overrides: Sequence[str]) -> None:
     added = [override for override in overrides if override.partition("=")[0] != "resume"]
     if added:
         known = directory / run_directory.OVERRIDES
-        first: Any = OmegaConf.load(known) if known.is_file() else ListConfig([])
+        first: Any = OmegaConf.to_container(OmegaConf.load(known)) if known.is_file() else []  # as they are: one may be an interpolation
         run_directory.write(known, OmegaConf.to_yaml(OmegaConf.create([*first, *added])))
     for folder in (directory, directory / run_directory.CHECKPOINTS):
         for left in folder.glob(".*") if folder.is_dir() else ():
@@ -167,10 +167,11 @@ def sole_user(directory: Path) -> Iterator[None]:
     handle = os.open(directory, os.O_RDONLY)
     _held.add(handle)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise ValueError(f"run directory {directory} is being trained in by another process. Wait until it has ended, or stop it.") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"run directory {directory} is being trained in by another process. Wait until it has ended, or stop it.") from error
+        yield  # outside: a terminal that takes no more is another BlockingIOError
     finally:
         if handle in _held:
             _held.remove(handle)
