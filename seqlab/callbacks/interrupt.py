@@ -46,42 +46,35 @@ class StopOnInterrupt(L.Callback):
     def __init__(self) -> None:
         self.received: int | None = None
         self.training = False
-        self._listening = False
         self._saved = False  # the signal came before the hooks in which checkpoints are saved
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Not from a hook: Lightning puts back, after the hooks, the handlers it found before them."""
+        """From before the first hook until after the last."""
         if threading.current_thread() is not threading.main_thread():  # where Python delivers no signals
             yield
             return
         before = {number: signal.signal(number, self._receive) for number in SIGNALS}
-        self._listening = True
         try:
             yield
         finally:
-            self._listening = False
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _listen_again(self) -> None:
-        """Lightning puts a handler of its own before ours, which ends the process with status 0, and one that speaks to SLURM."""
-        if self._listening:
-            for number in SIGNALS:
-                signal.signal(number, self._receive)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         assert isinstance(pl_module, Task)
         pl_module.asked_of_all[STOP] = lambda: self.received is not None
-        # Lightning (2.6.6) asks the first rank before every step for a SIGTERM, in a message of its own; the handlers are ours
+        # Lightning (2.6.6) puts a handler before ours that sends a message to the other ranks, whatever they are at, and asks the first
+        # rank before every step for a SIGTERM, in a message of its own; the handlers are ours
+        trainer._signal_connector.register_signal_handlers = lambda: None
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.training = True
-        self._listen_again()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._listen_again()
+        if self.received is not None:  # it came when the training had just ended
+            raise Interrupted(self.received)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.training = False

@@ -86,6 +86,28 @@ def test_in_the_test_it_stops_at_once(interrupted: Callable[..., tuple[Run, Pres
     assert run.checkpoint("last")["global_step"] == 12
 
 
+def test_at_the_end_of_training_it_is_not_forgotten(interrupted: Callable[..., tuple[Run, Press]]) -> None:
+    run, press = interrupted(Press("on_fit_end", 1))
+    assert press.went_on
+    assert run.checkpoint("last")["global_step"] == 12
+    assert "test/loss" not in run.summary["metrics"]
+
+
+def test_the_handlers_are_ours_from_the_first_hook_to_the_last(run: Callable[..., Run]) -> None:
+    """Lightning's would send a message to the other ranks in the middle of another one."""
+    found = []
+
+    class Look(Callback):
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            found.append(signal.getsignal(signal.SIGTERM))
+
+        on_validation_end = on_test_start = on_test_end = on_train_start
+
+    run(watch=Look())
+    assert len(found) == 4
+    assert all(getattr(handler, "__func__", None) is StopOnInterrupt._receive for handler in found)
+
+
 def test_a_signal_that_comes_while_the_ranks_agree_waits_for_the_next_step() -> None:
     """Else one of them stops alone, and the others wait for it for ever."""
     stop = StopOnInterrupt()
