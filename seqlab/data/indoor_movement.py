@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from seqlab.data.labelled_series import LabelledSeries, SeriesData, numbers_of
+from seqlab.data.labelled_series import LabelledSeries, SeriesData
 from seqlab.data.named import NamedData, NamedFile
 from seqlab.data.number_tables import Table, parse_table
 
@@ -48,7 +48,7 @@ class IndoorMovement(SeriesData):
                         what = f"the class {label!r}" if label not in CLASSES else "no environment"
                         raise ValueError(f"{targets.place(index)}: sequence {number} has {what}; expected 1 or -1, and an environment. Get the file again.")
                     table = _table(archive, place, f"dataset/MovementAAL_RSS_{number}.csv")
-                    found.append(LabelledSeries(numbers_of(table, range(len(table.names))), CLASSES[label], groups[number], str(table.path)))
+                    found.append(LabelledSeries(self.numbers_of(table, range(len(table.names))), CLASSES[label], groups[number], str(table.path)))
         except (zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise ValueError(f"{place} is not the archive of {INDOOR_MOVEMENT_DATA.name}: {error}. It is cut short or another file; get it again.") from error
         return found

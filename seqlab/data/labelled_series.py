@@ -80,6 +80,7 @@ class SeriesData(SequenceDataModule):
         self._spec: DataSpec | None = None
         self.names: list[str] = []  # of the columns, where the files have headers and `columns` is None
         self._read_files: list[Path] = []  # what read_new read last
+        self._missing: list[str] = []  # the first missing value of each sequence that was read and has some
 
     @abstractmethod
     def read(self) -> list[LabelledSeries]:
@@ -94,6 +95,7 @@ class SeriesData(SequenceDataModule):
         if self.splits:
             return
         series = self.read()
+        self._say_missing(len(series))
         chosen = self.choose(series)
         labels = sorted({series[index].label for index in chosen["train"]}, key=_in_order)
         if len(labels) < 2:
@@ -153,12 +155,34 @@ class SeriesData(SequenceDataModule):
         """The sequence (T, I) in a file. Raises ValueError for a header that names other columns, or in another order, than the one before."""
         table = read_table(place, self.encoding, self.header, self.separator)
         if self.columns is not None:
-            return numbers_of(table, [table.column(name) for name in self.columns])
+            return self.numbers_of(table, [table.column(name) for name in self.columns])
         if table.header:
             self.names = self.names or table.names
             if len(table.names) == len(self.names) and table.names != self.names:
                 raise table.other_columns(table.names, self.names)
-        return numbers_of(table, range(len(table.names)))
+        return self.numbers_of(table, range(len(table.names)))
+
+    def numbers_of(self, table: Table, columns: Sequence[int]) -> Tensor:
+        """The columns as a sequence (T, I); a missing value takes the last one before it, or 0, which `_say_missing` tells."""
+        values = torch.tensor(table.numbers(columns))
+        missing = values.isnan()
+        if bool(missing.any()):
+            row, column = missing.nonzero()[0].tolist()
+            self._missing.append(f"{table.place(row)}, column {table.names[columns[column]]!r}")
+            last = torch.where(missing, -1, torch.arange(len(values))[:, None]).cummax(0).values
+            values = torch.where(last < 0, 0.0, values.gather(0, last.clamp(min=0)))
+        return values
+
+    def _say_missing(self, number: int) -> None:
+        """Warn once of all sequences with missing values among so many that were read."""
+        if self._missing:
+            log.warning(
+                "%d of %d sequences have missing values, the first in %s; each takes the last one before it, or 0.",
+                len(self._missing),
+                number,
+                self._missing[0],
+            )
+            self._missing.clear()
 
     def read_new(self, file: Path) -> list[Example | None]:
         """The sequence in a file, or one for each file in a folder, in the order of their names."""
@@ -171,6 +195,7 @@ class SeriesData(SequenceDataModule):
                     f"{place} has {values.shape[1]} columns; expected {self.spec.input_size}, as the run was trained on. Give a file of that kind."
                 )
             rows.append(Example(values, torch.tensor(0)))
+        self._say_missing(len(rows))
         return rows
 
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
@@ -186,17 +211,3 @@ class SeriesData(SequenceDataModule):
 def _in_order(label: str) -> tuple[float, str]:
     """Numbers by their value, before all else by the alphabet."""
     return (float(label), label) if re.fullmatch(r"[+-]?\d+(\.\d+)?", label) else (float("inf"), label)
-
-
-def numbers_of(table: Table, columns: Sequence[int]) -> Tensor:
-    """The columns as a sequence (T, I); a missing value takes the last one before it, or 0, and the log says so."""
-    values = torch.tensor(table.numbers(columns))
-    missing = values.isnan()
-    if bool(missing.any()):
-        row, column = missing.nonzero()[0].tolist()
-        log.warning(
-            "%s: %d values are missing, the first in column %r; each takes the last one before it.", table.place(row), int(missing.sum()), table.names[column]
-        )
-        last = torch.where(missing, -1, torch.arange(len(values))[:, None]).cummax(0).values
-        values = torch.where(last < 0, 0.0, values.gather(0, last.clamp(min=0)))
-    return values

@@ -114,8 +114,9 @@ def number(field: str, table: Table, row: int, column: int) -> float:
         return math.nan
     value = _value(field)
     if value is None or math.isinf(value):
-        remedy = "Repair the line, or choose other columns." if row or table.header else "Repair the line, or say data.header=true if it names the columns."
+        first = "" if row or table.header else " If it names the columns, say data.header=true; if a series has its dates there, data.date=NUMBER."
         raise ValueError(
-            f"{table.place(row)}: {field!r} in column {table.names[column]!r}; expected a finite number, or nothing where none was measured. {remedy}"
+            f"{table.place(row)}: {field!r} in column {table.names[column]!r}; expected a finite number, or nothing where none was measured. "
+            f"Repair the line, or choose other columns.{first}"
         )
     return value

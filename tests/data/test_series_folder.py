@@ -117,6 +117,20 @@ def test_duplicates_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     assert "examples that are in two splits" in caplog.text
 
 
+def test_a_missing_value_takes_the_last_one_before_it_and_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = folder(tmp_path / "f")
+    for name in ("person0_run_0.csv", "person0_run_1.csv"):
+        (path / name).write_text("x,y\n,5\n7,NA\nNA,\n1,2\n")
+    data = made(path, columns=["y", "x"])
+    assert caplog.text.count("missing values") == 1
+    assert "2 of 24 sequences have missing values, the first in" in caplog.text
+    assert "person0_run_0.csv, line 2, column 'x'" in caplog.text
+    (row,) = data.read_new(path / "person0_run_0.csv")
+    assert row is not None
+    assert row.inputs.tolist() == [[5, 0], [5, 7], [5, 7], [2, 1]]
+    assert "1 of 1 sequences have missing values" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
