@@ -39,7 +39,9 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.csv", "a\n\n1\n\n\nx\n"))
     with pytest.raises(ValueError, match=r"t.csv, line 6: 'x' in column 'a'; expected a finite number"):
         table.numbers([0])
-    with pytest.raises(ValueError, match=r"years.csv, line 1: 'country' in column '1'; .* If it names the columns, say data\.header=true; if .*, data\.date=NUMBER"):
+    with pytest.raises(
+        ValueError, match=r"years.csv, line 1: 'country' in column '1'; .* If it names the columns, say data\.header=true; if .*, data\.date=NUMBER"
+    ):
         read_table(write(tmp_path / "years.csv", "country,1990\n49,1\n")).numbers([0])
 
 
