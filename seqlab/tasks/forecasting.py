@@ -42,8 +42,8 @@ WINDOW_SCALES: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {"none": _
 class Forecasting(Task):
     """Forecasts of the `horizon` steps after a window, by the loss of the head; MSE, MAE and MASE of the point forecast.
 
-    head=forecast gives all steps at once. head=next_value is trained to forecast each next step of the window; for more
-    steps it reads its own forecasts, and then all inputs have to be series that are forecast.
+    head=forecast gives all steps at once. head=next_value is trained to forecast each next step of the window, with a window_scale
+    the step after the window alone; for more steps it reads its own forecasts, and then all inputs have to be series that are forecast.
     The first V of the inputs are the past of the V series. window_scale: what of that past is taken off before the model and
     put back after it: "none"; "last", its last value (A. Zeng et al., 2023, "Are transformers effective for time series
     forecasting?", NLinear); "standard", mean and deviation of the window (T. Kim et al., 2022, "Reversible instance
@@ -89,12 +89,15 @@ class Forecasting(Task):
 
     def outcome(self, batch: Batch) -> Outcome:
         """The Outcome's predictions are the points (B, H, V), a missing target is NaN. In training a NextValueHead learns from the
-        steps of the window, and the Outcome is of these (B, T, V)."""
+        steps of the window, and the Outcome is of these (B, T, V), NaN where nothing is to be learned."""
         past, targets = batch.inputs, batch.targets
         num_series = self.head.output_size
         check_axes("targets", targets, "batch, horizon, series", "Choose a data set that forecasts, such as data=time_series.")
         if isinstance(self.head, NextValueHead) and self.training:
-            targets = torch.cat([measured(batch, num_series)[:, 1:], targets[:, :1]], 1)
+            window = measured(batch, num_series)[:, 1:]
+            if self.window_scale != "none":  # a step before the window's end has been told of it: by its last value, or by a mean that counts it
+                window = torch.full_like(window, torch.nan)
+            targets = torch.cat([window, targets[:, :1]], 1)
             scores = self._next_values(past)
         else:
             scores = self.scores(past)

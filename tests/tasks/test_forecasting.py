@@ -48,6 +48,15 @@ def test_a_window_scale_moves_the_forecast_with_the_window(kind: type[Any], scal
         torch.testing.assert_close(wider, before * 7.0, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", ["last", "standard"])
+def test_a_step_that_was_told_of_the_end_of_the_window_is_not_learned_from(scale: str) -> None:
+    made, given = task(NextValueHead, window_scale=scale), batch()
+    outcome = made.train().outcome(given)
+    assert outcome.targets[:, :-1].isnan().all()
+    assert torch.equal(outcome.targets[:, -1], given.targets[:, 0])
+    assert outcome.count == 10
+
+
 def test_next_values_are_learned_from_every_step_and_fed_back() -> None:
     made, given = task(NextValueHead), batch()
     outcome = made.train().outcome(given)
