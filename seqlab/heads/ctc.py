@@ -27,8 +27,9 @@ class CTCHead(nn.Module):
         self.linear = nn.Linear(input_size, output_size)
 
     def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """y (B, T, I) -> log-probabilities (B, T, V) of the classes at each step."""
-        return self.linear(self.dropout(y)).log_softmax(-1)
+        """y (B, T, I) -> log-probabilities (B, T, V) of the classes at each step, in float32 at least: they are summed over many steps."""
+        scores = self.linear(self.dropout(y))
+        return scores.log_softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
     def losses(self, y: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
         """y (B, T, I), targets (B, U) with zeros past their end -> −log P(targets) of each row (B,), in nats.

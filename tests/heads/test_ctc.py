@@ -89,6 +89,16 @@ def test_the_head_gives_probabilities_and_gradients_without_nan_in_the_padding()
     assert not y.grad[1, 2:].any()
 
 
+def test_a_head_in_bfloat16_has_a_loss_in_float32() -> None:
+    """torch has no CTC in bfloat16, and its 8 bits would not hold a sum over the steps."""
+    head, y, labels = CTCHead(4, CLASSES).bfloat16(), torch.randn(2, 40, 4).bfloat16(), torch.tensor([[1, 2], [1, 0]])
+    found = head.losses(y, labels)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, ctc_losses(head.linear(y).double().log_softmax(-1).detach(), labels).float())
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(head.float().losses(y.float(), labels), found)
+
+
 def test_what_is_wrong_is_said() -> None:
     log_p = torch.stack([distribution(0), distribution(1)])
     with pytest.raises(ValueError, match="row 1 has 2 steps for 2 labels; expected at least 3"):
