@@ -134,15 +134,17 @@ def _read_rows(text: str, table: TextTable) -> None:
                     twice = next(name for name in row if row.count(name) > 1)
                     raise ValueError(f"{table.path}, line {line}: the column {twice!r} stands twice; expected different names. Rename one.")
             elif not blank and len(row) != len(table.columns):
-                raise ValueError(
-                    f"{table.path}, line {rows.line_num}: the row has {len(row)} fields; expected {len(table.columns)}, as the header has. Repair the row."
-                )
+                raise ValueError(f"{table.path}, line {line}: the row has {len(row)} fields; expected {len(table.columns)}, as the header has. Repair the row.")
             elif table.columns:
                 table.rows.append(None if blank else dict(zip(table.columns, row, strict=True)))
                 table.lines.append(line)
             line = rows.line_num + 1
     except csv.Error as error:
-        raise ValueError(f"{table.path}, line {rows.line_num}: {error}. Repair the quotes; a quote inside a field is written twice.") from error
+        # not where reading ended: a quote that is never closed takes all lines to the end of the file
+        raise ValueError(
+            f"{table.path}, line {line}: the row that begins here cannot be read to its end ({error}). Repair the quotes; a quote inside a field is written "
+            "twice, and where marks are text data=table_text has data.quotes=false."
+        ) from error
 
 
 def _delimiter(table: TextTable) -> str:

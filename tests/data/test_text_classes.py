@@ -162,7 +162,7 @@ def test_a_class_that_training_does_not_show_is_an_error_or_left_out(tmp_path: P
         ("text,label\na,b\n", {"text": "body"}, r"has no column 'body'; it has 'text', 'label'. Choose one with data\.text=NAME"),
         ("text,label\na,b\n", {"group": "who"}, r"has no column 'who'.*data\.group=NAME"),
         ("text,label\na,b\nc\n", {}, r"t\.csv, line 3: the row has 1 fields; expected 2"),
-        ('text,label\n"a,b\nc,d\n', {}, r"t\.csv, line 3: .*Repair the quotes"),
+        ('text,label\n"a,b\nc,d\n', {}, r"t\.csv, line 2: .*Repair the quotes"),
         ("text,label\na,b\nc, \n", {}, r"t\.csv, line 3: column 'label' is blank beside a text"),
         ("text,text\na,b\n", {}, r"t\.csv, line 1: the column 'text' stands twice"),
         ("text,label\na,b\nc,b\n", {}, r"2 texts from .*t\.csv and the labels \['b'\]; expected 2 labels or more"),

@@ -56,7 +56,8 @@ def test_another_encoding_is_read_when_named(tmp_path: Path) -> None:
         (b"text", None, "utf-88", r"encoding 'utf-88' is not known"),
         (b"id,text\n1,a\n", "body", "utf-8", r"has no column 'body'; it has 'id', 'text'"),
         (b"id,body\n1,a\n2\n", "body", "utf-8", r"table\.csv, line 3: the row has 1 fields; expected 2"),
-        (b'id,body\n1,"a\n2,b\n', "body", "utf-8", r"table\.csv, line 3: .*Repair the quotes"),
+        (b'id,body\n1,"a\n2,b\n', "body", "utf-8", r"table\.csv, line 2: .*Repair the quotes.*data\.quotes=false"),
+        (b'id,body\n1,"a\n\nb"\n2,"c\nd",e\n', "body", "utf-8", r"table\.csv, line 5: the row has 3 fields; expected 2"),
         (b"id,body\n1,\n2, \n", "body", "utf-8", r"column 'body' of .* is blank in every row"),
     ],
 )
