@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,6 +16,19 @@ from seqlab.data.splits import group_members
 from seqlab.data.strings import DigitString, StringSplit, check_strings, draw_strings
 from seqlab.data.transcribed import TranscribedRecordings
 from seqlab.data.transcripts import Transcripts
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedRecordings:
+    """Recordings, of which a string of them makes samples (T,), with up to max_pause samples of silence between two."""
+
+    recordings: Sequence[Recording]
+    max_pause: int
+
+    def __call__(self, string: DigitString) -> Tensor:
+        generator = torch.Generator().manual_seed(string.seed)
+        pauses = [0, *torch.randint(0, self.max_pause + 1, (len(string.parts) - 1,), generator=generator).tolist()]
+        return torch.cat([part for pause, index in zip(pauses, string.parts, strict=True) for part in (torch.zeros(pause), self.recordings[index].samples)])
 
 
 class FSDDStrings(TranscribedRecordings):
@@ -57,18 +71,7 @@ class FSDDStrings(TranscribedRecordings):
             strings = draw_strings(self.sizes[split], self.digits, speakers, 3 * self.seed + number)
             recordings = [recording for recording, _ in found]
             ids = [int(self.transcripts.encode(one.target, one.place)[0]) for one in recordings]
-            self.splits[split] = StringSplit(strings, self._joining(recordings), ids, self.transcripts.closing)
-
-    def _joining(self, recordings: Sequence[Recording]) -> Callable[[DigitString], Tensor]:
-        longest = round(self.max_pause * SAMPLING_RATE)
-
-        def join(string: DigitString) -> Tensor:
-            generator = torch.Generator().manual_seed(string.seed)
-            pauses = [0, *torch.randint(0, longest + 1, (len(string.parts) - 1,), generator=generator).tolist()]
-            parts = [part for pause, index in zip(pauses, string.parts, strict=True) for part in (torch.zeros(pause), recordings[index].samples)]
-            return torch.cat(parts)
-
-        return join
+            self.splits[split] = StringSplit(strings, JoinedRecordings(recordings, round(self.max_pause * SAMPLING_RATE)), ids, self.transcripts.closing)
 
     def texts(self, split: str) -> list[str]:
         rows = self.splits[split]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,6 +18,27 @@ from seqlab.data.strings import DigitString, StringSplit, check_strings, draw_st
 from seqlab.data.transcripts import Transcripts
 
 SIDE = 28  # pixels of a digit, either way
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedImages:
+    """Images (N, 28, 28) of bytes, of which a string of them makes columns (T, 28) in 0..1. A class, as processes that load data are sent it."""
+
+    images: Tensor
+    overlap: int
+    gap: int
+
+    def __call__(self, string: DigitString) -> Tensor:
+        generator = torch.Generator().manual_seed(string.seed)
+        between = torch.randint(-self.overlap, self.gap + 1, (len(string.parts) - 1,), generator=generator).tolist()
+        starts = [0]
+        for pause in between:
+            starts.append(starts[-1] + SIDE + pause)
+        row = torch.zeros(starts[-1] + SIDE, SIDE)
+        for start, part in zip(starts, string.parts, strict=True):
+            place = row[start : start + SIDE]
+            torch.maximum(place, self.images[part].t().float() / 255, out=place)
+        return row
 
 
 class MNISTStrings(PictureData):
@@ -63,22 +85,7 @@ class MNISTStrings(PictureData):
         for number, (split, (images, labels)) in enumerate(read_mnist(self.data_dir).items()):
             strings = draw_strings(self.sizes[split], self.digits, [range(len(images))], 3 * self.seed + number)
             ids = [self.transcripts.ids[str(label)] for label in labels.tolist()]
-            self.splits[split] = StringSplit(strings, self._joining(images), ids, self.transcripts.closing)
-
-    def _joining(self, images: Tensor) -> Callable[[DigitString], Tensor]:
-        def join(string: DigitString) -> Tensor:
-            generator = torch.Generator().manual_seed(string.seed)
-            between = torch.randint(-self.overlap, self.gap + 1, (len(string.parts) - 1,), generator=generator).tolist()
-            starts = [0]
-            for pause in between:
-                starts.append(starts[-1] + SIDE + pause)
-            row = torch.zeros(starts[-1] + SIDE, SIDE)
-            for start, part in zip(starts, string.parts, strict=True):
-                place = row[start : start + SIDE]
-                torch.maximum(place, images[part].t().float() / 255, out=place)
-            return row
-
-        return join
+            self.splits[split] = StringSplit(strings, JoinedImages(images, self.overlap, self.gap), ids, self.transcripts.closing)
 
     def read_new(self, file: Path) -> list[Example | None]:
         rows = super().read_new(file)

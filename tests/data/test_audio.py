@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 import wave
 from pathlib import Path
@@ -185,6 +186,7 @@ def test_strings_are_of_their_splits_recordings_alone(tmp_path: Path) -> None:
     data.setup()
     again = FSDDStrings(min_digits=2, max_digits=3, num_train=6, num_val=4, num_test=8, max_pause=0.0, data_dir=tmp_path)
     again.setup()
+    assert torch.equal(pickle.loads(pickle.dumps(data.splits["test"]))[0].inputs, data.splits["test"][0].inputs)  # to processes that load
     lengths = {"test": {0.05, 0.06}, "val": {0.055, 0.065}, "train": {0.06, 0.061, 0.07, 0.071}}
     for split, known in lengths.items():
         for row, text in enumerate(data.texts(split)):

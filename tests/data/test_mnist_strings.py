@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from seqlab.data.mnist_strings import MNISTStrings
+from seqlab.fingerprint import contents_digest
 from tests.data.spoken_sets import write_mnist
 
 SMALL = {"num_train": 6, "num_val": 4, "num_test": 5}
@@ -36,6 +38,17 @@ def test_gaps_are_drawn_once_for_each_string(tmp_path: Path, monkeypatch: pytest
     widths = [len(data.splits["train"][row].inputs) for row in range(40)]
     assert widths == [len(data.splits["train"][row].inputs) for row in range(40)]
     assert 52 <= min(widths) < 56 < max(widths) <= 62
+
+
+def test_a_split_can_be_sent_to_other_processes_and_its_images_belong_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = MNISTStrings(data_dir=write_mnist(tmp_path, monkeypatch), **SMALL)
+    data.setup()
+    split = data.splits["test"]
+    sent = pickle.loads(pickle.dumps(split))
+    assert torch.equal(sent[0].inputs, split[0].inputs)
+    assert contents_digest(sent) == contents_digest(split)
+    sent.join.images[0, 0, 0] += 1
+    assert contents_digest(sent) != contents_digest(split)
 
 
 def test_a_batch_keeps_the_width_of_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
