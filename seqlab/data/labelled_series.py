@@ -155,7 +155,7 @@ class SeriesData(SequenceDataModule):
         """The sequence (T, I) in a file. Raises ValueError for a header that names other columns, or in another order, than the one before."""
         table = read_table(place, self.encoding, self.header, self.separator)
         if self.columns is not None:
-            return self.numbers_of(table, [table.column(name) for name in self.columns])
+            return self.numbers_of(table, table.columns(self.columns))
         if table.header:
             self.names = self.names or table.names
             if len(table.names) == len(self.names) and table.names != self.names:

@@ -38,6 +38,14 @@ class Table:
             return name - 1
         raise ValueError(f"{self.path}: " + unknown("column", str(name), self.names))
 
+    def columns(self, chosen: Sequence[str | int] | str | int) -> list[int]:
+        """The indices of columns, or of one. Raises ValueError for one that is chosen twice, and as `column` does."""
+        found = [self.column(name) for name in ([chosen] if isinstance(chosen, str | int) else chosen)]
+        if len(set(found)) < len(found):
+            twice = next(self.names[index] for index in found if found.count(index) > 1)
+            raise ValueError(f"{self.path}: the column {twice!r} is chosen twice; expected each once. Take one away.")
+        return found
+
     def other_columns(self, found: Sequence[str], expected: Sequence[str]) -> ValueError:
         """The error for a file among others whose columns are not theirs."""
         return ValueError(

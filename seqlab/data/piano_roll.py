@@ -95,7 +95,7 @@ class PianoRoll(SequenceDataModule):
     def _read(self, place: Path, group: str | None = None) -> Roll:
         """The sequence in a file. Raises ValueError for a value that is not 0 or 1, and for other columns than those of the file before."""
         table = read_table(place, self.encoding, self.header, self.separator)
-        columns = list(range(len(table.names))) if self.columns is None else [table.column(name) for name in self.columns]
+        columns = list(range(len(table.names))) if self.columns is None else table.columns(self.columns)
         names = tuple(table.names[column] for column in columns)
         self.names = self.names or names
         if names != self.names and (table.header or len(names) != len(self.names)):

@@ -35,6 +35,13 @@ def test_header_and_separator_are_seen(tmp_path: Path, text: str, names: list[st
     assert table.numbers([0, 1]) == [[1, 2], [3, 4]]
 
 
+def test_columns_are_chosen_by_name_or_number_one_or_several(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "t.csv", "load,b\n1,2\n"))
+    assert [table.columns(chosen) for chosen in ("load", 2, ["b", 1], [])] == [[0], [1], [1, 0], []]
+    with pytest.raises(ValueError, match=r"t.csv: the column 'load' is chosen twice"):
+        table.columns(["load", 1])
+
+
 def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.csv", "a\n\n1\n\n\nx\n"))
     with pytest.raises(ValueError, match=r"t.csv, line 6: 'x' in column 'a'; expected a finite number"):
