@@ -28,7 +28,7 @@ class TaggedText(LabelledText):
     """Sentences with a tag for each token, a token on each line and a line of white space after each sentence.
 
     token_column, tag_column: counted from 0, below 0 from the end. separator: tab, space, comma, semicolon or any string; None:
-    white space. conllu: # begins comments, and ids n-m and n.m are no tokens. scheme: of tags that mark spans, "bio" or "iob1",
+    spaces and tabs. conllu: # begins comments, and ids n-m and n.m are no tokens. scheme: of tags that mark spans, "bio" or "iob1",
     which becomes BIO; "none": tags are taken as they are; "auto": bio where B-TYPE or I-TYPE stand beside O or alone, else none.
     max_length: longer sentences are left out of training, and said; in other splits and new input nothing is cut.
     New input has the tokens in the same column; the answer is the same lines with a further column, the tag.

@@ -11,6 +11,7 @@ from seqlab.entity_tags import is_legal, split_tag
 
 NAMED_SEPARATORS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 DOCUMENT = "-DOCSTART-"  # what CoNLL-2003 puts between documents, where a token would stand
+_BLANKS = re.compile("[ \t]+")
 _PART = re.compile(r"\d+[-.]\d+")  # the ids of CoNLL-U that are no token: n-m a token that is written as one word, n.m one that is not written
 SCHEMES = ("auto", "bio", "iob1", "none")
 
@@ -24,8 +25,11 @@ class TokenLine:
 
 
 def split_fields(line: str, separator: str | None) -> list[str]:
-    """The fields of a line; separator: a name of NAMED_SEPARATORS, any other string as it is, or None for white space."""
-    return line.split() if separator is None else line.split(NAMED_SEPARATORS.get(separator, separator))
+    """The fields of a line; separator: a name of NAMED_SEPARATORS, any other string as it is, or None for spaces and tabs.
+
+    Other white space is text: the wide space of Chinese and Japanese is a token in many corpora.
+    """
+    return _BLANKS.split(line.strip(" \t")) if separator is None else line.split(NAMED_SEPARATORS.get(separator, separator))
 
 
 def is_part(line: str, conllu: bool) -> bool:
@@ -55,7 +59,7 @@ def column(row: TokenLine, index: int, what: str, file: Path) -> str:
             f"{file}, line {row.line}: {len(row.fields)} columns, {' '.join(row.fields)[:40]!r}; expected the {what} in column {index}, counted from 0. "
             f"Repair the line, or set data.{what}_column or data.separator."
         )
-    value = row.fields[index].strip()
+    value = row.fields[index].strip(" \t")
     if not value:
         raise ValueError(f"{file}, line {row.line}: the {what} in column {index} is blank; expected one. Repair the line, or set data.separator.")
     return value

@@ -51,6 +51,13 @@ def test_chinese_characters_are_tokens(tmp_path: Path) -> None:
     assert "王" in data.vocabulary.symbols
 
 
+@pytest.mark.parametrize("separator", [None, "space"])
+def test_a_wide_space_is_a_token(tmp_path: Path, separator: str | None) -> None:
+    data = ready(write(tmp_path / "a.txt", "\u3000 X\n10\u00a0000 Y\n\n\u3000 X\n"), separator=separator, min_count=1)
+    assert data.vocabulary is not None
+    assert data.vocabulary.symbols[1:] == ("\u3000", "10\u00a0000")
+
+
 def test_files_of_one_group_are_on_one_side(tmp_path: Path) -> None:
     for name in ("anna_1", "anna_2", "ben_1", "carl_1", "carl_2"):
         write(tmp_path / "all" / f"{name}.txt", "a X\nb Y\n\n" * 3)
