@@ -25,7 +25,7 @@ log = logging.getLogger("seqlab")
 
 
 class TaggedText(LabelledText):
-    """Sentences with a tag for each token, a token on each line and a line of white space after each sentence.
+    """Sentences with a tag for each token, a token on each line and a line of spaces and tabs, or nothing, after each.
 
     token_column, tag_column: counted from 0, below 0 from the end. separator: tab, space, comma, semicolon or any string; None:
     spaces and tabs. conllu: # begins comments, and ids n-m and n.m are no tokens. scheme: of tags that mark spans, "bio" or "iob1",
@@ -49,7 +49,7 @@ class TaggedText(LabelledText):
         if scheme not in SCHEMES:
             raise ValueError(unknown("scheme", scheme, list(SCHEMES)))
         if separator == "":
-            raise ValueError("separator is an empty string; expected tab, space, comma, semicolon, another string, or null for white space.")
+            raise ValueError("separator is an empty string; expected tab, space, comma, semicolon, another string, or null for spaces and tabs.")
         self.token_column, self.tag_column, self.separator = token_column, tag_column, separator
         self.conllu, self.scheme = conllu, scheme
         self.new: tuple[Path, list[list[TokenLine]]] | None = None  # what `read_new` read: the file and its sentences

@@ -38,14 +38,14 @@ def is_part(line: str, conllu: bool) -> bool:
 
 
 def read_sentences(file: Path, encoding: str = "utf-8", separator: str | None = None, conllu: bool = False) -> list[list[TokenLine]]:
-    """The sentences of a file. A line of white space alone ends one; lines of -DOCSTART- are left out.
+    """The sentences of a file. A line of spaces and tabs alone ends one; lines of -DOCSTART- are left out.
 
     conllu: lines that begin with # are comments and those with the ids n-m and n.m no tokens; both are left out.
     Raises ValueError as `read_text` does.
     """
     sentences: list[list[TokenLine]] = [[]]
     for number, line in enumerate(read_lines(file, encoding), 1):
-        if not line.strip():
+        if not line.strip(" \t"):
             sentences.append([])
         elif not (conllu and line.startswith("#")) and not is_part(line, conllu) and not line.startswith(DOCUMENT):
             sentences[-1].append(TokenLine(number, split_fields(line, separator)))

@@ -56,6 +56,7 @@ def test_a_wide_space_is_a_token(tmp_path: Path, separator: str | None) -> None:
     data = ready(write(tmp_path / "a.txt", "\u3000 X\n10\u00a0000 Y\n\n\u3000 X\n"), separator=separator, min_count=1)
     assert data.vocabulary is not None
     assert data.vocabulary.symbols[1:] == ("\u3000", "10\u00a0000")
+    assert [row.inputs.tolist() for row in data.read_new(write(tmp_path / "new.txt", "\u3000\n10\u00a0000\n \t\n\u3000\n")) if row] == [[1, 2], [1]]
 
 
 def test_files_of_one_group_are_on_one_side(tmp_path: Path) -> None:
