@@ -63,10 +63,15 @@ class PenStrokes(SequenceDataModule):
         log.info("tracing %s digits", f"{sum(self.sizes.values()):,}")
         for number, (split, (images, labels)) in enumerate(read_mnist(self.data_dir).items()):
             size = self.sizes[split]
+            if size > len(images):
+                raise ValueError(f"data.num_{split} is {size}; expected at most {len(images)}, the images that MNIST has for it.")
             draw = torch.Generator().manual_seed(3 * self.seed + number)
             rests = torch.tensor(REST) + REST_DEVIATION * torch.randn(size, 2, generator=draw)
-            digits = zip(trace(images[:size]), labels[:size].tolist(), rests, strict=False)
-            self.splits[split] = ExampleSplit([self._example(strokes, label, rest) for strokes, label, rest in digits if strokes])
+            digits = zip(trace(images[:size]), labels[:size].tolist(), rests, strict=True)
+            examples = [self._example(strokes, label, rest) for strokes, label, rest in digits if strokes]
+            if len(examples) < size:
+                log.warning(f"{size - len(examples)} of {size} images for {split} have no line that could be traced: left out.")
+            self.splits[split] = ExampleSplit(examples)
 
     def _example(self, strokes: list[Tensor], label: int, rest: Tensor) -> Example:
         targets = offsets([*strokes, rest[None]])

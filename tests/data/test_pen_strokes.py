@@ -93,5 +93,7 @@ def test_inputs_are_the_steps_before_and_the_digit(tmp_path: Path, monkeypatch: 
     again = PenStrokes(num_train=12, num_val=5, num_test=10, data_dir=folder, seed=1)
     again.setup()
     assert not torch.equal(again.splits["test"][3].targets[-1], example.targets[-1])
+    with pytest.raises(ValueError, match=r"data\.num_val is 11; expected at most 10, the images that MNIST has for it"):
+        PenStrokes(num_train=12, num_val=11, num_test=10, data_dir=folder).setup()
     with pytest.raises(ValueError, match="num_val is 0; expected at least 1"):
         PenStrokes(num_val=0)
