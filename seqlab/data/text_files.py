@@ -176,8 +176,9 @@ def write_text_table(table: TextTable, added: dict[str, list[Any]], output: Path
 
     Raises ValueError when one of them is there already, and for an answer that a table without quotes cannot hold.
     """
+    taken = set(table.columns).union(*(row for row in table.objects if row))  # a later object of JSONL may have more than the first
     for name in added:
-        if name in table.columns:
+        if name in taken:
             raise ValueError(f"{table.path} has a column {name!r} already, which is where the answers go. Rename or remove it.")
     with output.open("w", encoding="utf-8", newline="") as file:
         if table.kind == "jsonl":

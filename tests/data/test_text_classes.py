@@ -132,9 +132,10 @@ def test_answers_are_added_to_the_rows_of_a_table(tmp_path: Path) -> None:
     assert json.loads(lines[0]) == {"text": "boot", "id": 7, "predicted": "ja", "probability": 0.75}
     assert lines[1] == ""
     assert json.loads(lines[2]) == {"text": None, "id": [1], "predicted": None, "probability": None}
-    data.read_new(tmp_path / "out.csv")
-    with pytest.raises(ValueError, match="has a column 'predicted' already"):
-        data.write_answers(rows, answers, tmp_path / "again.csv")
+    for taken in (tmp_path / "out.csv", write(tmp_path / "more.jsonl", '{"text": "a"}\n\n{"text": "b", "predicted": 1}\n')):
+        rows = data.read_new(taken)
+        with pytest.raises(ValueError, match="has a column 'predicted' already"):
+            data.write_answers(rows, answers, tmp_path / "again.csv")
 
 
 def test_quotes_may_be_text(tmp_path: Path) -> None:
