@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlab.cells.base import State
-from seqlab.data.base import Batch
+from seqlab.data.base import Batch, SequenceDataModule
 from seqlab.data.checks import check_axes
 from seqlab.data.windows import measured
 from seqlab.heads import DirectForecastHead, NextValueHead, QuantileLoss, forecast_recursively
@@ -58,6 +58,9 @@ class Forecasting(Task):
         self.window_scale = window_scale
         if isinstance(self.head, NextValueHead) and any(isinstance(module, Bidirectional) for module in self.model.encoder.modules()):
             raise ValueError("the encoder is bidirectional, so it has read the values it should forecast. Choose encoder.bidirectional=false or head=forecast.")
+        if isinstance(self.head, NextValueHead) and self.model.frontend.mixes_steps:
+            name = type(self.model.frontend).__name__
+            raise ValueError(f"the front end {name} looks ahead, so it has read the values it should forecast. Choose frontend=features or head=forecast.")
         self.num_series = self.head.output_size  # or more, when each is a row of its own
 
     @property
@@ -70,6 +73,10 @@ class Forecasting(Task):
 
     def make_metrics(self) -> MetricCollection:
         return MetricCollection({"mse": ForecastMSE(), "mae": ForecastMAE()}, compute_groups=False)
+
+    def prepare(self, data: SequenceDataModule) -> None:
+        self._check_inputs(data.spec.input_size)  # before an epoch has gone by
+        super().prepare(data)
 
     def setup(self, stage: str) -> None:
         """MASE needs the training split, which the checkpoint does not hold."""
@@ -110,15 +117,20 @@ class Forecasting(Task):
         if isinstance(self.head, DirectForecastHead):
             scores, _ = self.model(scaled)
         else:
-            if past.shape[-1] != self.head.output_size:
-                raise ValueError(
-                    f"the data has {past.shape[-1]} inputs per step and forecasts {self.head.output_size} of them; expected equal numbers, for head=next_value "
-                    "reads its own forecasts and knows the future of nothing else. Choose head=forecast, or forecast every column."
-                )
+            self._check_inputs(past.shape[-1])
             first, state = self.model(scaled)
             scores = forecast_recursively(self._step, first[:, -1], state, self.head.horizon, self.head.loss.point)
         shape = (len(past), scores.shape[1], self.head.output_size)
         return self.head.loss.rescaled(scores, offset.expand(shape), scale.expand(shape))
+
+    def _check_inputs(self, num_inputs: int) -> None:
+        """Raise ValueError where a NextValueHead would have to read, of steps to come, inputs that it does not forecast."""
+        if isinstance(self.head, NextValueHead) and self.head.horizon > 1 and num_inputs != self.head.output_size:
+            raise ValueError(
+                f"the data has {num_inputs} inputs per step and forecasts {self.head.output_size} of them; expected equal numbers, for head=next_value "
+                f"reads its own forecasts and knows the future of nothing else. Choose head=forecast, forecast every column without data.missing=flag, or "
+                f"set data.horizon=1, which is {self.head.horizon}."
+            )
 
     def _next_values(self, past: Tensor) -> Tensor:
         """past (B, T, I) -> scores (B, T, V, P), after each step of the next."""

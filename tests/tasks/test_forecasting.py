@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from seqlab import Stack
 from seqlab.data.base import Batch
-from seqlab.frontends import Features
+from seqlab.frontends import ConvolvedFeatures, Features
 from seqlab.heads import DirectForecastHead, NextValueHead, StepHead
 from seqlab.model import SequenceModel
 from seqlab.tasks import Forecasting
@@ -79,6 +80,9 @@ def test_next_values_are_learned_from_every_step_and_fed_back() -> None:
         series = torch.cat([series, scores[:, -1:, :, 0]], 1)
     with pytest.raises(ValueError, match=r"the data has 3 inputs per step and forecasts 2 of them; expected equal numbers"):
         task(NextValueHead, num_inputs=3).eval().outcome(batch(3))
+    with pytest.raises(ValueError, match=r"the data has 3 inputs per step.*set data\.horizon=1, which is 3"):
+        task(NextValueHead, num_inputs=3).prepare(SimpleNamespace(spec=SimpleNamespace(input_size=3)))  # type: ignore[arg-type]
+    assert task(NextValueHead, num_inputs=3, horizon=1).eval().outcome(batch(3, horizon=1)).predictions.shape == (5, 1, 2)
 
 
 def test_missing_targets_count_for_nothing() -> None:
@@ -154,6 +158,10 @@ def test_what_cannot_forecast_is_refused() -> None:
     both = Stack.of("gru", 2, 4, bidirectional=True)
     with pytest.raises(ValueError, match=r"the encoder is bidirectional"):
         Forecasting(SequenceModel(Features(2), both, NextValueHead(8, 2)), SGD)
+    ahead = ConvolvedFeatures(2, widths=[3], num_filters=2)
+    with pytest.raises(ValueError, match=r"the front end ConvolvedFeatures looks ahead.*frontend=features or head=forecast"):
+        Forecasting(SequenceModel(ahead, encoder, NextValueHead(4, 2)), SGD)
+    assert Forecasting(SequenceModel(ahead, encoder, DirectForecastHead(4, 2, horizon=3)), SGD).num_series == 2
     with pytest.raises(ValueError, match=r"no window scale is named 'mean'"):
         task(window_scale="mean")
 
