@@ -27,6 +27,17 @@ class LocalAttention(GeneralAttention):
         self.position = nn.Linear(query_size, attention_size, bias=False)
         self.centre = nn.Linear(attention_size, 1, bias=False)
 
+    def prepare(self, keys: Tensor, mask: Tensor | None = None) -> Memory:
+        """As of every attention; also raises ValueError where a row's valid positions do not come first: a window around p could miss them all."""
+        memory = super().prepare(keys, mask)
+        valid = memory["mask"]
+        gaps = (valid != (torch.arange(valid.shape[1], device=valid.device) < valid.sum(1, keepdim=True))).any(1)
+        if bool(gaps.any()):
+            raise ValueError(
+                f"the valid positions of row {int(gaps.nonzero()[0])} of the mask do not come first. Put padding last, or choose attention=general."
+            )
+        return memory
+
     def weights(self, queries: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
         mask_BNS = memory["mask"][:, None]
         share_BN1 = torch.sigmoid(self.centre(torch.tanh(self.position(queries))))

@@ -136,6 +136,8 @@ def test_what_is_wrong_is_said() -> None:
         attention.prepare(keys[..., :3], mask)
     with pytest.raises(ValueError, match="row 1 of the mask has no valid position"):
         attention.prepare(keys, mask & (torch.arange(3) != 1)[:, None])
+    with pytest.raises(ValueError, match="the valid positions of row 2 of the mask do not come first"):
+        make("local").prepare(keys, mask & ((torch.arange(6) > 0) | (torch.arange(3) < 2)[:, None]))
     with pytest.raises(ValueError, match=r"mask has shape \(3, 5\)"):
         attention.prepare(keys, mask[:, :5])
     with pytest.raises(ValueError, match="the query has 2 rows of 5; expected 3 rows"):
