@@ -17,7 +17,7 @@ from seqlab.tasks.ranks import in_order
 
 class WritingTask(Task):
     """Predictions of an Outcome are ids (B, U), zeros past their end. Metrics: exact_match and symbol_error_rate, and those of the
-    text that all ids of a split read as, where the data's targets are text."""
+    text that all ids of a split read as, where the data's targets are text, in the place of those of symbols with the same name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -85,6 +85,11 @@ def test_targets_that_are_longer_than_what_may_be_written_are_said(caplog: pytes
     assert "the first is row 0 of the test split with 6 symbols, its end among them, where 5 may be written. Raise task.max_extra=3" in caplog.text
 
 
+def test_texts_are_exact_and_not_the_symbols_that_they_are_cut_into() -> None:
+    scores = build().text_metrics(["ein <unk>", "zwei Hunde"], ["ein Fuchs", "zwei  Hunde"])
+    assert scores["exact_match"] == 0.5
+
+
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="the head is a StepHead, which writes no sequence"):
         build(StepHead(32, 6))
