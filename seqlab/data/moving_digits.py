@@ -70,7 +70,7 @@ class MovingDigits(SequenceDataModule):
         for split, size in self.sizes.items():
             if size < 1:
                 raise ValueError(f"num_{split} is {size}; expected at least 1.")
-        longest = int((SIDE - DIGIT) / 1.25)
+        longest = 1 + int((SIDE - DIGIT) / 1.25)
         if not 2 <= num_frames <= longest:
             raise ValueError(f"num_frames is {num_frames}; expected 2 to {longest}: a digit would leave a frame of {SIDE} × {SIDE} after that.")
         if not noise >= 0:

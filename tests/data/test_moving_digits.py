@@ -54,7 +54,11 @@ def test_a_video_is_the_same_however_it_is_asked_for(folder: Path) -> None:
     batch = data.splits["train"].__getitems__([3, 7])  # type: ignore[attr-defined]
     assert torch.equal(batch.inputs[1], data.splits["train"][7].inputs)
     assert not torch.equal(batch.inputs[0], data.splits["train"][7].inputs)
-    with pytest.raises(ValueError, match="num_frames is 20; expected 2 to 11"):
+    longest = MovingDigits(num_train=40, num_val=1, num_test=1, num_frames=12, noise=0.0, data_dir=folder)
+    longest.setup()
+    ink = longest.splits["train"].__getitems__([*range(40)]).inputs.sum(2)  # type: ignore[attr-defined]
+    torch.testing.assert_close(ink, ink[:, :1].expand_as(ink))  # nothing leaves the frame
+    with pytest.raises(ValueError, match="num_frames is 20; expected 2 to 12"):
         MovingDigits(num_frames=20)
     with pytest.raises(ValueError, match="noise is -1; expected a deviation"):
         MovingDigits(noise=-1)
