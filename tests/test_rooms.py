@@ -30,7 +30,7 @@ ROOMS = {
     "pictures": ("run_directory", "matplotlib"),
     "data": ("pictures registry entity_tags", "torch lightning numpy rich"),
     "tasks": (
-        "heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks data.order data.pairs registry",
+        "heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks data.order data.pairs data.windows registry",
         "torch lightning torchmetrics",
     ),
     "testing": ("layers executors cells.base registry", "torch numpy"),
