@@ -30,7 +30,8 @@ ROOMS = {
     "pictures": ("run_directory", "matplotlib"),
     "data": ("pictures registry entity_tags", "torch lightning numpy rich"),
     "tasks": (
-        "heads entity_tags frontends metrics seq2seq search model layers executors cells.base data.base data.checks data.order data.pairs data.windows registry",
+        "heads entity_tags frontends metrics seq2seq search model layers executors cells.base registry "
+        "data.base data.checks data.order data.pairs data.windows",
         "torch lightning torchmetrics",
     ),
     "testing": ("layers executors cells.base registry", "torch numpy"),
