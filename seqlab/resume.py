@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +15,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seqlab import run_directory
 from seqlab.callbacks.position import RESUME
 from seqlab.checkpoint import PROVENANCE, newest_whole, read_checkpoint
+from seqlab.locks import held
 from seqlab.ranks.group import is_first
 from seqlab.runs import check_plugins, check_targets, read_config
 
 FIRST_CONFIG = "config.first.yaml"  # the config that the run began with, once it has been resumed
-try:
-    import fcntl
-except ImportError:  # Windows, where two processes are not kept apart
-    fcntl = None
 # what a resumed run may have otherwise than before, since its steps stay the same
 MAY_CHANGE = (
     *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
@@ -161,31 +157,8 @@ def sole_user(directory: Path) -> Iterator[None]:
 
     Of the processes of one run, the first holds it for all.
     """
-    if fcntl is None or not is_first():
+    if not is_first():
         yield
         return
-    handle = os.open(directory, os.O_RDONLY)
-    _held.add(handle)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"run directory {directory} is being trained in by another process. Wait until it has ended, or stop it.") from error
-        yield  # outside: a terminal that takes no more is another BlockingIOError
-    finally:
-        if handle in _held:
-            _held.remove(handle)
-            os.close(handle)
-
-
-_held: set[int] = set()
-
-
-def _let_go() -> None:
-    """Workers that read data share the hold of the process that made them, and outlive it by seconds when it is killed."""
-    while _held:
-        os.close(_held.pop())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    with held(directory, ValueError(f"run directory {directory} is being trained in by another process. Wait until it has ended, or stop it.")):
+        yield

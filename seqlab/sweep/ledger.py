@@ -6,7 +6,6 @@ Jobs in other processes and on other machines write their own records, so the di
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlab import run_directory
+from seqlab.locks import held, is_held
 
 LEDGER = ".sweeps"
 COMMAND, ENDED, EARLIER, LOCKS = "command.json", "ended.json", "earlier", "locks"
@@ -169,24 +169,11 @@ def locked(sweep_directory: Path, directory: str) -> Iterator[None]:
     """Hold a job for the length of a block; a process that dies lets go. Raises InUse when another process holds it."""
     file = _lock_file(sweep_directory, directory)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InUse(
-                f"the job in {sweep_directory / directory} is being trained by another process. Wait for it; `seqlab sweep status` shows it."
-            ) from error
+    job = sweep_directory / directory
+    with held(file, InUse(f"the job in {job} is being trained by another process. Wait for it; `seqlab sweep status` shows it.")):
         yield
 
 
 def is_locked(sweep_directory: Path, directory: str) -> bool:
     """Whether a process of this machine is training the job."""
-    file = _lock_file(sweep_directory, directory)
-    if not file.is_file():
-        return False
-    with open(file, encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return is_held(_lock_file(sweep_directory, directory))

@@ -7,7 +7,6 @@ the way of every unfinished job.
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import json
 import logging
@@ -23,6 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from seqlab.locks import held
 from seqlab.registry import unknown
 from seqlab.sweep.ledger import read_summary
 
@@ -115,11 +115,8 @@ class StudySweeper(Sweeper):
 @contextmanager
 def one_search(directory: Path) -> Iterator[None]:
     """Two searches in one directory would take each other's running trials for dead ones. Raises ValueError for the second."""
-    with open(directory / ".search.lock", "a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"a search is running in {directory} already. Wait for it, or choose another directory with hydra.sweep.dir=DIR.") from error
+    refusal = ValueError(f"a search is running in {directory} already. Wait for it, or choose another directory with hydra.sweep.dir=DIR.")
+    with held(directory / ".search.lock", refusal):
         yield
 
 

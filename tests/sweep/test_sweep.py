@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
+import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -163,6 +166,28 @@ def test_a_job_that_another_process_trains_is_left_alone(sweep: Sweep, capsys: p
         ledger.write_record(SWEEP, its)
         assert not command.to_prune(SWEEP)
     assert len(command.to_prune(SWEEP)) == 1
+
+
+def test_a_worker_that_outlives_the_job_holds_nothing(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with ledger.locked(tmp_path, "job"):
+        assert ledger.is_locked(tmp_path, "job")
+        if os.fork() == 0:
+            os.read(reading, 1)
+            os._exit(0)
+    assert not ledger.is_locked(tmp_path, "job")
+    os.write(writing, b".")
+
+
+def test_one_who_looks_whether_a_job_is_held_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    with ledger.locked(tmp_path, "job"), pytest.raises(ledger.InUse), ledger.locked(tmp_path, "job"):
+        pass
+    look = open(tmp_path / ".sweeps/locks/job.lock")  # noqa: SIM115
+    fcntl.flock(look, fcntl.LOCK_SH)
+    done = threading.Timer(0.05, look.close)
+    done.start()
+    with ledger.locked(tmp_path, "job"):
+        done.join()
 
 
 def test_a_job_that_was_refused_a_directory_does_not_take_over_what_lies_there(sweep: Sweep) -> None:
