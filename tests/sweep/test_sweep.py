@@ -175,8 +175,9 @@ def test_a_worker_that_outlives_the_job_holds_nothing(tmp_path: Path) -> None:
         if os.fork() == 0:
             os.read(reading, 1)
             os._exit(0)
-    assert not ledger.is_locked(tmp_path, "job")
+    is_locked = ledger.is_locked(tmp_path, "job")
     os.write(writing, b".")
+    assert not is_locked
 
 
 def test_one_who_looks_whether_a_job_is_held_does_not_keep_it_from_starting(tmp_path: Path) -> None:
