@@ -171,9 +171,16 @@ class TimeSeries(SequenceDataModule):
         """The values (N, V + C) of a further table with the columns of the run."""
         scale = self._known_scale
         values = numbers(table, known_columns(table, [*scale.series, *scale.covariates]), self.missing == "error")
-        if scale.date in table.names:
-            check_gaps(table, self._read_dates(table, table.names.index(scale.date)), self.missing == "error")
+        if (date := self._dated(table)) is not None:
+            check_gaps(table, self._read_dates(table, date), self.missing == "error")
         return values
+
+    def _dated(self, table: Table) -> int | None:
+        """The column of the date in a further table: the one that the run read, or another that data.date names for new input."""
+        date = self._known_scale.date
+        if isinstance(self.date, str) and self.date != date:
+            return table.column(self.date)
+        return table.names.index(date) if date in table.names else None
 
     def _fill(self, inputs: Tensor, targets: Tensor, parts: dict[str, slice], table: Table) -> None:
         """Cut the splits that are parts of a table: inputs (N, I), targets (N, V)."""
@@ -256,7 +263,9 @@ class TimeSeries(SequenceDataModule):
     def write_answers(self, rows: Sequence[Example | None], answers: Sequence[dict[str, Any] | None], output: Path) -> None:
         """A CSV with a row for each step of the horizon: its date, and of each series the forecast and the ends of its band."""
         dates, parts = self.forecast(answers)
-        header = [(self._known_scale.date if self._new_dates() else None) or "step"]
+        assert self._new is not None, "read_new comes first"
+        date = self._dated(self._new) if self._new_dates() else None
+        header = ["step" if date is None else self._new.names[date]]
         columns: list[list[float]] = []
         for series, name in enumerate(self._known_scale.series):
             for part, values in parts.items():
@@ -295,8 +304,8 @@ class TimeSeries(SequenceDataModule):
     def _new_dates(self) -> list[datetime]:
         """The dates of the new table, none where they do not say how it goes on."""
         assert self._new is not None, "read_new comes first"
-        date = self._known_scale.date
-        dates = self._read_dates(self._new, self._new.names.index(date)) if date in self._new.names else []
+        date = self._dated(self._new)
+        dates = [] if date is None else self._read_dates(self._new, date)
         return dates if len(dates) > 1 else []
 
     def _written(self, date: datetime) -> str:

@@ -190,6 +190,13 @@ def test_new_rows_go_in_and_the_next_dates_come_out(tmp_path: Path, alone: bool)
     assert float(written[0]["a"]) == pytest.approx(9.5)
     assert float(written[1]["a upper"]) == pytest.approx(9.5 + 2 * float(deviation), rel=1e-5)
     assert float(written[0]["b lower"]) == pytest.approx(1019 - 2 * float(deviation), rel=1e-5)
+    (tmp_path / "when.csv").write_text(new.read_text().replace("date,", "when,"))
+    again.date = "when"
+    again.write_answers(again.read_new(tmp_path / "when.csv"), [one, one] if alone else [both], tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().split("\n")[1].startswith("2020-01-02 06:00:00,")
+    with pytest.raises(ValueError, match=r"new\.csv: no column is named 'when'"):
+        again.read_new(new)
+    again.date = None
     again.read_new(table(tmp_path / "new.csv", rows=30, dates=False))
     again.write_answers(rows, [one, one] if alone else [both], tmp_path / "out.csv")
     assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().split("\n")[:3]] == ["step", "1", "2"]
