@@ -109,8 +109,11 @@ class ParallelText(PairSides):
 
     def read_new(self, file: Path) -> list[Example | None]:
         """A line of the file is a source, of a TSV file its first column; one without a piece, a blank one, is None."""
+        kind = table_kind(file)
+        if kind in ("csv", "jsonl"):
+            raise ValueError(f"{file} is a table by its name; expected a source on each line, or TSV with the sources in its first column. Give sources alone.")
         lines = read_lines(file, self.encoding)
-        if table_kind(file) == "tsv":
+        if kind == "tsv":
             lines = [line.partition("\t")[0] for line in lines]
         found = [self.sides[0].encode(line) for line in lines]
         rows = [Example(row, torch.zeros(0, dtype=torch.long)) if len(row) else None for row in found]

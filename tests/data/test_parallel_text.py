@@ -117,6 +117,9 @@ def test_symbols_that_the_model_cannot_read_are_said(files: tuple[Path, Path], t
     with caplog.at_level("WARNING", logger="seqlab"):
         rows = data.read_new(new)
     assert [None if row is None else data.sides[0].decode(row.inputs.tolist()) for row in rows] == ["a dog", None, "a <unk> runs", "a cat <unk> <unk>"]
+    for name in ("new.jsonl", "new.csv.gz"):
+        with pytest.raises(ValueError, match=rf"{name} is a table by its name; expected a source on each line"):
+            data.read_new(tmp_path / name)
     table = tmp_path / "new.tsv"
     table.write_text("a dog\tein Hund\n\tohne\na cat\n", encoding="utf-8")
     assert [None if row is None else data.sides[0].decode(row.inputs.tolist()) for row in data.read_new(table)] == ["a dog", None, "a cat"]
