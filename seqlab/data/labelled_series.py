@@ -72,6 +72,8 @@ class SeriesData(SequenceDataModule):
         check_fractions(fractions)
         if num_folds is not None and leave_out is not None:
             raise ValueError(f"data.num_folds is {num_folds} and data.leave_out is {leave_out!r}; expected one of them. Set the other to null.")
+        if num_folds is None and fold:
+            raise ValueError(f"data.fold is {fold} but data.num_folds is null; expected the number of folds, of which it is one. Give data.num_folds=5, or so.")
         if num_folds is not None and not 0 <= fold < num_folds:
             raise ValueError(f"data.fold is {fold}; expected 0..{num_folds - 1}, one of data.num_folds={num_folds}.")
         self.fractions, self.split_seed, self.grouped = fractions, split_seed, grouped

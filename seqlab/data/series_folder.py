@@ -42,6 +42,12 @@ class SeriesFolder(SeriesData):
         super().__init__(**options)
         if (label_pattern is None) == (table is None):
             raise ValueError("data.label_pattern and data.table: expected exactly one of them, to say the class of each file.")
+        if (group_pattern or group_column) and not self.grouped and self.leave_out is None:
+            name = "group_pattern" if group_pattern else "group_column"
+            raise ValueError(
+                f"data.{name} is {group_pattern or group_column!r}, but nothing keeps the groups apart; expected data.grouped=true, so that none is on both "
+                "sides, or data.leave_out=GROUP. Say which, or leave the groups out."
+            )
         self.sources = SplitFiles(path, train, val, test, self.fractions, self.split_seed)
         if path is None and (self.num_folds is not None or self.leave_out is not None):
             raise ValueError(

@@ -28,7 +28,8 @@ def folder(path: Path, people: int = 6, each: int = 2) -> Path:
 
 
 def made(path: Path | None, **options: Any) -> SeriesFolder:
-    data = SeriesFolder(path, **{"label_pattern": "_(walk|run)_", "group_pattern": r"person(\d+)", **options})
+    groups = {"group_pattern": r"person(\d+)"} if options.keys() & {"grouped", "leave_out"} else {}
+    data = SeriesFolder(path, **{"label_pattern": "_(walk|run)_", **groups, **options})
     data.setup()
     return data
 
@@ -157,6 +158,8 @@ def test_broken_files(tmp_path: Path, text: str, message: str) -> None:
         ({"files": "*.txt"}, r"has no file '\*.txt'"),
         ({"num_folds": 3, "fold": 3}, r"data.fold is 3; expected 0..2"),
         ({"num_folds": 3, "leave_out": 1}, r"expected one of them"),
+        ({"fold": 1}, r"data.fold is 1 but data.num_folds is null"),
+        ({"group_pattern": r"person(\d+)"}, r"data.group_pattern is .*, but nothing keeps the groups apart; expected data.grouped=true"),
         ({"group_pattern": None, "grouped": True}, r"person0_run_0.csv has no group"),
     ],
 )
