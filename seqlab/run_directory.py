@@ -31,10 +31,10 @@ def claim(directory: Path, config: str, overrides: str) -> frozenset[str]:
                 file.write(config)
                 file.flush()
                 os.fsync(file.fileno())
+                write(directory / OVERRIDES, overrides)
             except OSError:  # a full disk: half a config would claim the directory, and could be gone on with
                 (directory / CONFIG).unlink()
                 raise
-        write(directory / OVERRIDES, overrides)
     except FileExistsError as error:
         raise ValueError(
             f"run directory {directory} already holds a run ({error.filename}). Choose another with hydra.run.dir=DIR, or leave it out."

@@ -150,9 +150,13 @@ def prune_sweep(directory: Path, yes: bool) -> int:
     if not yes and not (sys.stdin.isatty() and input(f"Delete these {len(doomed)}? [y/N] ").strip().lower() in ("y", "yes")):
         print("Nothing was deleted. --yes deletes without a question.")
         return 1
+    still = {place for place, _ in to_prune(directory)}  # while the question stood, a job may have been started again
     for place, _ in doomed:
-        shutil.rmtree(place)
-    print(f"{len(doomed)} deleted.")
+        if place in still:
+            shutil.rmtree(place)
+        else:
+            print(f"{place} stays: it is in use by now, or done.")
+    print(f"{len(still.intersection(place for place, _ in doomed))} deleted.")
     return 0
 
 

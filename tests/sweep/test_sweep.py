@@ -295,6 +295,18 @@ def test_a_plugin_file_is_the_one_that_the_command_would_import(tmp_path: Path, 
     command.check_harmless(["plugins=[half.py]"], tmp_path, ["../theirs/half.py"], tmp_path / "theirs")
 
 
+def test_what_was_started_while_prune_asked_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        found.append((tmp_path / name, "failed"))
+    answers = iter([found, found[:1]])
+    monkeypatch.setattr(command, "to_prune", lambda directory: next(answers))
+    assert command.prune_sweep(tmp_path, True) == 0
+    assert [(tmp_path / name).is_dir() for name in ("one", "two")] == [False, True]
+    assert "two stays" in capsys.readouterr().out
+
+
 def test_prune_stays_in_the_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger.open_sweep(tmp_path / "sweep", "s", ["-m"])
     (tmp_path / "mine").mkdir()

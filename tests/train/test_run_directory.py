@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -95,6 +96,16 @@ def test_a_disk_that_is_full_leaves_no_half_a_config(tmp_path: Path, monkeypatch
     with pytest.raises(ValueError, match=r"cannot be written: No space left on device"):
         run_directory.claim(tmp_path / "run", "seed: 0\n", "[]\n")
     assert not list((tmp_path / "run").iterdir()), "half a config would claim the directory"
+
+
+def test_a_disk_that_is_full_after_the_config_leaves_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(run_directory, "write", full)
+    with pytest.raises(ValueError, match="cannot be written: No space left on device"):
+        run_directory.claim(tmp_path / "run", "seed: 0\n", "[]\n")
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_directory_that_cannot_be_written_is_named(run: Callable[..., Run], tmp_path: Path) -> None:
