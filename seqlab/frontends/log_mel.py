@@ -79,17 +79,21 @@ class LogMel(Frontend):
         return self.dropout((x - self.mean) / self.deviation if self.normalise else x)
 
     def bands(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T) -> (B, F, M), before any normalisation."""
-        x = inputs.to(self.shape.dtype)
+        """(B, T) -> (B, F, M), before any normalisation. Computed in float32 at least: in float16 the power of loud sound has no room."""
+        if torch.is_autocast_enabled(inputs.device.type):
+            with torch.autocast(inputs.device.type, enabled=False):
+                return self.bands(inputs, lengths)
+        kept = torch.promote_types(self.shape.dtype, torch.float32)
+        x = inputs.to(kept)
         if lengths is not None:
             x = torch.where(lengths_to_mask(lengths, x.shape[1]), x, 0.0)
         frames = -(-x.shape[1] // self.hop)
         # torch centres a short window in the transform: what it puts before the window comes out here as well
         before = (self.transform_size - self.window) // 2
         x = nn.functional.pad(x, (before, (frames - 1) * self.hop + self.transform_size - before - x.shape[1]))
-        spectrum = torch.stft(x, self.transform_size, self.hop, self.window, self.shape, center=False, return_complex=True)
+        spectrum = torch.stft(x, self.transform_size, self.hop, self.window, self.shape.to(kept), center=False, return_complex=True)
         power = spectrum.real.square() + spectrum.imag.square()
-        return (power.transpose(1, 2) @ self.filters + self.floor).log()
+        return (power.transpose(1, 2) @ self.filters.to(kept) + self.floor).log().to(self.shape.dtype)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         return -(-lengths // self.hop)

@@ -55,6 +55,18 @@ def test_a_padded_row_is_the_row_alone_and_scale_is_that_of_training() -> None:
     torch.testing.assert_close(y[1, : ends[1]], frontend(x[1:, :410])[0], rtol=1e-5, atol=1e-5)  # float32 rounding of the transform
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_loud_sound_has_room_in_every_precision(dtype: torch.dtype) -> None:
+    frontend, x = LogMel(1, 16000, num_mels=10, normalise=False), torch.sin(torch.arange(4000.0))[None]
+    plain = frontend(x)
+    with torch.autocast("cpu", dtype):
+        assert torch.equal(frontend(x), plain)
+    low = frontend.to(dtype)(x.to(dtype))
+    assert low.dtype == dtype
+    loud = plain > plain.max() - 2  # elsewhere one hears how the samples were rounded
+    torch.testing.assert_close(low.float()[loud], plain[loud], rtol=0, atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
