@@ -11,7 +11,6 @@ import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from seqlab.config import groups
 from seqlab.registry import load_plugin_file
@@ -78,11 +77,11 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
         jobs = [latest[record.directory] for record in ledger.read_records(folder)]
         if (folder / ledger.ENDED).is_file() and all(ledger.state_of(directory, job) in (*DONE, ledger.RUNNING) for job in jobs):
             continue
-        content: Any = json.loads((folder / ledger.COMMAND).read_text(encoding="utf-8"))
-        argv = [word for word in map(str, content["argv"]) if not word.startswith("hydra.sweep.dir=")]
+        words, where = ledger.read_command(folder)
+        argv = [word for word in words if not word.startswith("hydra.sweep.dir=")]
         if not {"-m", "--multirun"} & set(argv) and "hydra.mode=MULTIRUN" not in argv:
             argv.append("hydra.mode=MULTIRUN")  # of an experiment that is a sweep, whose directory may be elsewhere by now
-        commands[json.dumps(argv), str(content["folder"])] = None
+        commands[json.dumps(argv), str(where)] = None
     if not commands:
         print("every job has its result: nothing to retry.")
         return 0

@@ -58,6 +58,19 @@ def open_sweep(sweep_directory: Path, sweep: str, argv: Sequence[str]) -> Path:
     return folder
 
 
+def read_command(folder: Path) -> tuple[list[str], Path]:
+    """The words with which a sweep was started, and the folder in which. Raises ValueError when they cannot be read."""
+    file = folder / COMMAND
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        argv, where = content["argv"], Path(content["folder"])
+        if not isinstance(argv, list):
+            raise TypeError(f"argv is {argv!r}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"the command {file} cannot be read: {error!r}; expected what `seqlab train -m` wrote. Start the sweep again by hand.") from error
+    return [str(word) for word in argv], where
+
+
 def close_sweep(folder: Path) -> None:
     """Mark that the sweep came to its end: every job was started."""
     run_directory.write(folder / ENDED, json.dumps({"at": time.time()}) + "\n")
@@ -84,7 +97,11 @@ def read_records(folder: Path) -> list[Record]:
 def _read_record(file: Path) -> Record:
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
-        return Record(**{field.name: content[field.name] for field in fields(Record)})
+        record = Record(**{field.name: content[field.name] for field in fields(Record)})
+        for name, kind in (("number", int), ("overrides", list), ("directory", str), ("state", str), ("message", str), ("started", (int, float))):
+            if not isinstance(content[name], kind):
+                raise TypeError(f"{name} is {content[name]!r}")
+        return record
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the record {file} cannot be read: {error!r}; expected what `seqlab train -m` wrote. Remove the file.") from error
 

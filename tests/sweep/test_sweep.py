@@ -295,6 +295,17 @@ def test_a_plugin_file_is_the_one_that_the_command_would_import(tmp_path: Path, 
     command.check_harmless(["plugins=[half.py]"], tmp_path, ["../theirs/half.py"], tmp_path / "theirs")
 
 
+@pytest.mark.parametrize("name", ["0.json", "command.json"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"argv": 1, "folder": "x"}', "null", "started"])
+def test_a_ledger_that_cannot_be_read_is_named(name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ledger.open_sweep(tmp_path, "s", ["-m"])
+    ledger.write_record(tmp_path, ledger.new_record(0, [], "job", "h", "s"))
+    whole = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(whole | {"started": None, "argv": None}) if text == "started" else text)
+    assert main(["sweep", "retry", str(tmp_path)]) == 1
+    assert f"{name} cannot be read" in capsys.readouterr().err
+
+
 def test_what_was_started_while_prune_asked_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = []
     for name in ("one", "two"):
