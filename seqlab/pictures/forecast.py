@@ -36,7 +36,7 @@ def draw_forecast(
             horizon = len(forecast[name])
             before = list(past[name])[-max(MOST_PAST * horizon, 24) :]
             ahead = range(1, horizon + 1)
-            axes.plot(range(1 - len(before), 1), before, color="0.35", linewidth=1, label="past")
+            axes.plot(range(1 - len(before), 1), before, color="0.35", linewidth=1, label="past", marker=".", markersize=3, markevery=between_gaps(before))
             if lower is not None and upper is not None:
                 axes.fill_between(ahead, lower[name], upper[name], color="tab:orange", alpha=0.25, linewidth=0, label="band")
             if actual is not None:
@@ -50,6 +50,12 @@ def draw_forecast(
         if len(forecast) > len(names):
             figure.suptitle(f"{len(names)} of {len(forecast)} series", fontsize=9)
         save_picture(figure, path)
+
+
+def between_gaps(values: Sequence[float]) -> list[int]:
+    """The places of values without a neighbour: a line shows nothing of them."""
+    there = [False, *map(math.isfinite, values), False]
+    return [place for place in range(len(values)) if there[place : place + 3] == [False, True, False]]
 
 
 def draw_anomalies(
@@ -73,7 +79,7 @@ def draw_anomalies(
         figure = Figure(figsize=(10, 1.8 + 1.9 * len(names)), layout="constrained")
         panels = figure.subplots(len(names) + 1, 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(panels, names, strict=False):
-            axes.plot(values[name], color="0.35", linewidth=0.8)
+            axes.plot(values[name], color="0.35", linewidth=0.8, marker=".", markersize=3, markevery=between_gaps(values[name]))
             axes.plot(flagged, [values[name][row] for row in flagged], "o", color="tab:red", markersize=4, label="flagged")
             axes.set_ylabel(name)
         panels[-1].plot([score if math.isfinite(score) else math.nan for score in scores], color="tab:blue", linewidth=0.8)
