@@ -85,6 +85,7 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
     if not commands:
         print("every job has its result: nothing to retry.")
         return 0
+    check_links(directory)
     from seqlab.train_command import main as train
 
     failed = 0
@@ -100,6 +101,15 @@ def retry_sweeps(directory: Path, plugins: list[str]) -> int:
         finally:
             os.chdir(here)
     return 1 if failed else 0
+
+
+def check_links(directory: Path) -> None:
+    """Raise ValueError for a link in a sweep's directory or in that of a job, as resume= does of a run: what is written to it goes elsewhere."""
+    inside = [place for folder in directory.iterdir() if folder.is_dir() and not folder.is_symlink() for place in folder.iterdir()]
+    if linked := sorted(str(place.relative_to(directory)) for place in [*directory.iterdir(), *inside] if place.is_symlink()):
+        raise ValueError(
+            f"the sweep in {directory} has links in it: {', '.join(linked)}; expected files, since what is written to them goes elsewhere. Remove them."
+        )
 
 
 def check_harmless(argv: list[str], directory: Path, plugins: list[str], folder: Path) -> None:

@@ -295,6 +295,17 @@ def test_a_plugin_file_is_the_one_that_the_command_would_import(tmp_path: Path, 
     command.check_harmless(["plugins=[half.py]"], tmp_path, ["../theirs/half.py"], tmp_path / "theirs")
 
 
+@pytest.mark.parametrize("name", ["multirun.yaml", "job/train.log", "job"])
+def test_a_strangers_sweep_with_a_link_in_it_is_not_repeated(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.open_sweep(tmp_path / "sweep", "s", ["-m", "seed=1"])
+    link = tmp_path / "sweep" / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "mine")
+    assert main(["sweep", "retry", str(tmp_path / "sweep")]) == 1
+    assert f"has links in it: {name}; expected files" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
 @pytest.mark.parametrize("name", ["0.json", "command.json"])
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"argv": 1, "folder": "x"}', "null", "started"])
 def test_a_ledger_that_cannot_be_read_is_named(name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
