@@ -174,12 +174,18 @@ def _read_objects(text: str, table: TextTable) -> None:
 def write_text_table(table: TextTable, added: dict[str, list[Any]], output: Path) -> None:
     """The rows as they were read, with more columns; a blank row stays blank.
 
-    Raises ValueError when one of them is there already, and for an answer that a table without quotes cannot hold.
+    Raises ValueError when one of them is there already, for an output that is named as another kind of table, and for an answer that a
+    table without quotes cannot hold.
     """
     taken = set(table.columns).union(*(row for row in table.objects if row))  # a later object of JSONL may have more than the first
     for name in added:
         if name in taken:
             raise ValueError(f"{table.path} has a column {name!r} already, which is where the answers go. Rename or remove it.")
+    if (kind := table_kind(output)) not in (None, table.kind):
+        raise ValueError(
+            f"the output is {kind} by its name, but the rows of {table.path} are {table.kind} and stay so; expected the ending .{table.kind}. Give another "
+            "output=FILE."
+        )
     with output.open("w", encoding="utf-8", newline="") as file:
         if table.kind == "jsonl":
             for index, row in enumerate(table.objects):

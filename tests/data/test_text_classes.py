@@ -138,6 +138,14 @@ def test_answers_are_added_to_the_rows_of_a_table(tmp_path: Path) -> None:
             data.write_answers(rows, answers, tmp_path / "again.csv")
 
 
+def test_an_output_that_is_named_as_another_kind_of_table_is_refused(tmp_path: Path) -> None:
+    data = ready(TableText(path=table(tmp_path / "t.csv")))
+    rows = data.read_new(write(tmp_path / "new.csv", "text\na boat\n"))
+    with pytest.raises(ValueError, match=r"the output is jsonl by its name, but the rows of .*new\.csv are csv and stay so"):
+        data.write_answers(rows, [{"label": "ja", "probability": 0.75}], tmp_path / "out.jsonl")
+    data.write_answers(rows, [{"label": "ja", "probability": 0.75}], tmp_path / "out.txt")
+
+
 def test_quotes_may_be_text(tmp_path: Path) -> None:
     place = write(tmp_path / "t.tsv", 'text\tlabel\n"so\ta\nso" he \\said\tb\n')
     with pytest.raises(ValueError, match=r"t\.tsv, line"):
