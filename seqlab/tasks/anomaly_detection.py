@@ -124,12 +124,13 @@ class AnomalyDetection(Task):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    def anomaly_scores(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """inputs, targets as in `errors` -> (N,), 0 for a row that is not told."""
+    def anomaly_scores(self, inputs: Tensor, targets: Tensor, first: Tensor | None = None) -> Tensor:
+        """inputs, targets as in `errors` -> (N,), 0 for a row that is not told. first (V): what was measured in the first row, by default its inputs."""
         if not len(targets):
             return torch.zeros(1, dtype=torch.float64)  # a single row has nothing before it to be judged by
         scores = tail_scores(self.errors(inputs, targets))
-        scores = torch.where(self._leaves_range(torch.cat([inputs[:1, : self.num_series], targets])), scores.clamp(min=self.threshold), scores)
+        first = inputs[0, : self.num_series] if first is None else first
+        scores = torch.where(self._leaves_range(torch.cat([first[None], targets])), scores.clamp(min=self.threshold), scores)
         rest = int(self.num_rest)
         scores[:rest] = 0.0
         return first_of_burst(scores, min(rest, len(scores)))
@@ -139,7 +140,7 @@ class AnomalyDetection(Task):
         highest = torch.where(rows.isnan(), -torch.inf, rows).cummax(0).values[:-1]
         lowest = torch.where(rows.isnan(), torch.inf, rows).cummin(0).values[:-1]
         slack = self.range_tolerance * (highest - lowest)
-        beyond = (rows[1:] > highest + slack) | (rows[1:] < lowest - slack)
+        beyond = ((rows[1:] > highest + slack) | (rows[1:] < lowest - slack)) & highest.isfinite()  # before its first value a series has no range
         return torch.cat([torch.zeros_like(beyond[:1, 0]), beyond.any(1)])
 
     def _evaluate(self, split: str, batch: Batch) -> None:
@@ -168,7 +169,7 @@ class AnomalyDetection(Task):
                     int(self.num_rest),
                     self.rest,
                 )
-            scores = self.anomaly_scores(inputs[: length - 1], rows[1:length])
+            scores = self.anomaly_scores(inputs[: length - 1], rows[1:length], rows[0])
             answers.append({"score": scores.tolist(), "flag": (scores >= self.threshold).tolist()})
         return answers
 

@@ -97,6 +97,10 @@ def test_a_value_beyond_the_range_is_flagged() -> None:
     made = task(range_tolerance=0.1)
     rows = torch.tensor([[0.0], [1.0], [float("nan")], [1.05], [1.2], [-0.05], [-0.2]])
     assert made._leaves_range(rows).tolist() == [False, True, False, False, True, False, True]
+    made.num_rest.fill_(0)
+    late = torch.cat([torch.full((9, 1), float("nan")), rows[[0, 0, 1]]])
+    (answer,) = made.answer(Batch(late.nan_to_num(-5.0)[None], late[None]))
+    assert answer["flag"] == [False] * 11 + [True]  # the first value that was measured leaves no range
 
 
 def test_tail_of_exponential_errors_is_their_own_probability() -> None:
