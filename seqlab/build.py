@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 
+from seqlab.data.audio_folder import AudioFolder
 from seqlab.data.base import DataSpec, SequenceDataModule
 from seqlab.data.checks import check_splits
 from seqlab.data.pair_sides import PairSides
@@ -22,12 +23,12 @@ from seqlab.tasks import Task
 def build_data(config: Any, run: Path | None = None) -> SequenceDataModule:
     """The datamodule of the config, prepared and set up, so that its spec is known.
 
-    run: a run directory from which texts and their translations take how they are cut, in place of learning it anew.
+    run: a run directory from which texts and their translations take how they are cut, and recordings their labels, in place of learning them anew.
     """
     data = instantiate(config.data)
     if not isinstance(data, SequenceDataModule):
         raise TypeError(f"data is a {type(data).__name__}; expected a seqlab SequenceDataModule. Choose one with data=NAME.")
-    if run is not None and isinstance(data, PairSides):
+    if run is not None and isinstance(data, PairSides | AudioFolder):
         data.restore(run)
     data.prepare_data()
     data.setup("fit")

@@ -24,7 +24,7 @@ class AudioFolder(TranscribedRecordings):
     regular expression transcript_pattern finds it: its first parenthesis, or all of it, underscores read as spaces.
     unit: of the model's labels, characters or words. targets: "transcript" for task=ctc, "symbols" for task=seq2seq. Split by
     `fractions`, dealt out by split_seed; group_pattern: finds in a file's name the group, such as the speaker, that stays on one
-    side. sampling_rate: in Hz; None: that of the first file.
+    side. sampling_rate: in Hz; None: that of the first file. `setup` after `restore` keeps the labels and the rate of the run.
     """
 
     def __init__(
@@ -65,16 +65,18 @@ class AudioFolder(TranscribedRecordings):
             return
         places = self.find_files(self.path)
         said = self._from_names(places) if self.table is None else self._from_table(self.table, places)
-        found, rate = [], self.sampling_rate
+        restored = self.made_spec is not None  # a run's labels and rate: those of a model that is tested on other recordings
+        found, rate = [], self.spec.sampling_rate if restored else self.sampling_rate
         for place, (text, where) in zip(places, said, strict=True):
             samples, rate = read_wav(place, rate)
             found.append(Recording(samples, text, where))
         groups = None if self.group_pattern is None else group_by_name(places, self.group_pattern)
         chosen = split_examples(len(found), self.fractions, self.split_seed, groups)
         self.recordings = {split: [found[index] for index in indices] for split, indices in chosen.items()}
-        self.transcripts = Transcripts.learn(self.unit, self.texts("train"), self.transcripts.targets)
-        labels = self.transcripts.labels
-        self.made_spec = DataSpec("audio", 1, self.transcripts.targets, len(labels), labels, sampling_rate=rate or 0)
+        if not restored:
+            self.transcripts = Transcripts.learn(self.unit, self.texts("train"), self.transcripts.targets)
+            labels = self.transcripts.labels
+            self.made_spec = DataSpec("audio", 1, self.transcripts.targets, len(labels), labels, sampling_rate=rate or 0)
         for split, rows in self.recordings.items():
             self.splits[split] = ExampleSplit([Example(row.samples, self.transcripts.encode(row.target, row.place)) for row in rows])
         self.duplicates = warn_of_duplicates({split: [row.samples.numpy().tobytes() for row in rows] for split, rows in self.recordings.items()})

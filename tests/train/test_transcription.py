@@ -86,8 +86,12 @@ def test_own_recordings_are_transcribed(tmp_path: Path, caplog: pytest.LogCaptur
     assert "1 of 2 recordings are longer than any in training, which went up to 0.27 s; the first is" in caplog.text
     assert "long/1.wav with 0.48 s. They are answered" in caplog.text
     other = write_spoken(tmp_path / "other", [f"{3 + n % 3} {3 + n % 2}{3 + n % 3}" for n in range(12)])
-    with pytest.raises(ValueError, match=r"the data has labels=.*'3'.*; expected .*'0'.*, which run .* was trained on"):
+    with pytest.raises(
+        ValueError, match=r"transcripts\.csv, line \d+: the transcript .* has '[345]'.*, which no training transcript has; expected ' ', '0', '1', '2'\."
+    ):
         evaluate(tmp_path / "run", changes=[f"data.path={other}", f"data.table={other / 'transcripts.csv'}"])
+    fewer = write_spoken(tmp_path / "fewer", ["1 2"] * 12)  # in which a run of their own would take 1 for the first label
+    assert {"test/wer", "test/cer"} <= set(evaluate(tmp_path / "run", changes=[f"data.path={fewer}", f"data.table={fewer / 'transcripts.csv'}"]))
     write_wav(tmp_path / "click.wav", torch.zeros(1), RATE)
     assert predict(tmp_path / "run", tmp_path / "click.wav", tmp_path / "click.csv").answered == 1
     predict(tmp_path / "run", new / "0.wav", tmp_path / "best.jsonl", beam=4, num_best=3, attention=1)
