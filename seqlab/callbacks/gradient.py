@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 
+from seqlab import run_directory
 from seqlab.callbacks.gradient_pictures import draw_activations, draw_parameters, draw_states
 from seqlab.callbacks.probe import Reading, fresh_rows, probe
 from seqlab.data.base import Batch
+from seqlab.ranks.group import is_first
 from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
@@ -51,10 +54,12 @@ class GradientRecord(L.Callback):
         self._left_out = 0
         self._spent = 0.0
         self._started = 0.0
+        self._before = 0.0  # seconds that the run has taken before it was stopped
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._started = time.perf_counter()
-        self._probe(trainer, pl_module)
+        self._started = time.perf_counter() - self._before
+        if not self.steps:  # else the run goes on, and its start was probed
+            self._probe(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if isinstance(pl_module, Task) and pl_module.gradient_norm is not None:
@@ -73,7 +78,7 @@ class GradientRecord(L.Callback):
             self._left_out -= self._due(trainer.global_step)  # the last is never left out
             self._probe(trainer, pl_module)
         self._write()
-        if self.steps:
+        if self.steps and is_first():
             share = self._spent / max(time.perf_counter() - self._started, 1e-9)
             more = f"; {self._left_out} more were left out to stay below {self.max_share:.0%}" if self._left_out else ""
             log.info(f"{len(self.steps)} gradient probes took {self._spent:.1f} s, {share:.0%} of the run{more}")
@@ -107,9 +112,22 @@ class GradientRecord(L.Callback):
         return trainer.strategy.batch_to_device(fresh_rows(batch, self.rows))
 
     def _write(self) -> None:
-        if self.readings:
-            np.savez_compressed(self.directory / RECORD, allow_pickle=False, **pack(self.steps, self.readings, self.largest))
+        if self.readings and is_first():  # all processes have those of the run that goes on
+            packed = pack(self.steps, self.readings, self.largest)
+            run_directory.replace(self.directory / RECORD, lambda partial: np.savez_compressed(partial, allow_pickle=False, **packed))
             self._draw()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The probes so far, so that a run that goes on writes all of them."""
+        readings = [{**asdict(reading), "states": {name: torch.from_numpy(norms) for name, norms in reading.states.items()}} for reading in self.readings]
+        own = {"steps": list(self.steps), "readings": readings, "largest": list(self.largest), "largest_now": self._largest}
+        return {**own, "left_out": self._left_out, "spent": self._spent, "seconds": time.perf_counter() - self._started}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        readings = state_dict["readings"]
+        self.readings = [Reading(**{**plain, "states": {name: norms.numpy() for name, norms in plain["states"].items()}}) for plain in readings]
+        self.steps, self.largest, self._largest = list(state_dict["steps"]), list(state_dict["largest"]), state_dict["largest_now"]
+        self._left_out, self._spent, self._before = state_dict["left_out"], state_dict["spent"], state_dict["seconds"]
 
     def _draw(self) -> None:
         record = load_record(self.directory / RECORD)

@@ -57,6 +57,21 @@ def test_training_is_bit_for_bit_what_it_is_without(tmp_path: Path) -> None:
         assert torch.equal(value, watched.state_dict()[name]), name
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_that_goes_on_keeps_its_probes(tmp_path: Path) -> None:
+    first, rest = (GradientRecord(tmp_path, every=5, rows=2, max_share=1.0) for _ in range(2))
+    fit(tmp_path, first)
+    before = load_record(tmp_path / "gradient.npz")
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    rest.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    fit(tmp_path, rest)
+    assert first.steps == [0, 1, 2, 4, 5, 10]
+    assert rest.steps == [*first.steps, 1, 2, 4, 5, 10]
+    after = load_record(tmp_path / "gradient.npz")
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name][: len(values)], values)
+
+
 def test_files_and_metrics(tmp_path: Path) -> None:
     fit(tmp_path, GradientRecord(tmp_path, every=3, rows=4, max_share=1.0))
     record = load_record(tmp_path / "gradient.npz")
