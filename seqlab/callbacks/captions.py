@@ -37,7 +37,7 @@ class CaptionPicture(L.Callback):
             raise ValueError(unknown("front end for the picture of captions", type(frontend).__name__, ["ImageGrid"], "Leave callbacks=captions out."))
         if self.batch is None or not trainer.is_global_zero:
             return
-        few = Batch(self.batch.inputs[: self.rows], self.batch.targets[: self.rows])
+        few = self.batch.rows(slice(self.rows))
         written, weights = pl_module.attention(few)
         if weights is None:
             return  # attention=none, or nothing was written

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,8 +81,12 @@ class Batch:
         rows = share.of(list(range(len(self.inputs))))
         if share.size == 1:
             return self
-        lengths, reset, missing = (None if part is None else part[rows] for part in (self.lengths, self.reset, self.missing))
-        return Batch(self.inputs[rows], self.targets[rows], lengths, reset, isinstance(rows, Spare), missing)
+        return replace(self.rows(rows), spare=isinstance(rows, Spare))
+
+    def rows(self, chosen: slice | list[int]) -> Batch:
+        """These rows alone."""
+        lengths, reset, missing = (None if part is None else part[chosen] for part in (self.lengths, self.reset, self.missing))
+        return Batch(self.inputs[chosen], self.targets[chosen], lengths, reset, self.spare, missing)
 
 
 @dataclass

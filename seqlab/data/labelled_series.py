@@ -159,6 +159,7 @@ class SeriesData(SequenceDataModule):
         if self.columns is not None:
             return self.numbers_of(table, table.columns(self.columns))
         if table.header:
+            table.check_named(range(len(table.names)), "data.columns=[…]")
             self.names = self.names or table.names
             if len(table.names) == len(self.names) and table.names != self.names:
                 raise table.other_columns(table.names, self.names)

@@ -46,6 +46,15 @@ class Table:
             raise ValueError(f"{self.path}: the column {twice!r} is chosen twice; expected each once. Take one away.")
         return found
 
+    def check_named(self, columns: Sequence[int], choice: str) -> None:
+        """Raise ValueError for a column without a name, which is most likely an index and would be read as values. choice: how columns are chosen."""
+        for column in columns:
+            if not self.names[column]:
+                raise ValueError(
+                    f"{self.path}, line {self.header}: column {column + 1} has no name, as the index of a pandas table that was written out; expected a name "
+                    f"for each column that is read. Name it, or choose those that are read with {choice}."
+                )
+
     def other_columns(self, found: Sequence[str], expected: Sequence[str]) -> ValueError:
         """The error for a file among others whose columns are not theirs."""
         return ValueError(

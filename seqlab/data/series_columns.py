@@ -24,12 +24,17 @@ def date_column(table: Table, date: str | int | None) -> int | None:
 
 
 def series_columns(table: Table, date: int | None, targets: Sequence[str | int] | None, covariates: Sequence[str | int] | None) -> tuple[list[int], list[int]]:
-    """The columns of the series, None: all but the date; and of the covariates, None: all others. Raises ValueError for one that is used twice."""
+    """The columns of the series, None: all but the date; and of the covariates, None: all others.
+
+    Raises ValueError for one that is used twice, and for one without a name that nobody chose.
+    """
     others = [column for column in range(len(table.names)) if column != date]
     series = others if targets is None else table.columns(targets)
     rest = [column for column in others if column not in series]
     further = rest if covariates is None else table.columns(covariates)
     wrong = [table.names[column] for column in (*series, *further) if column == date or (column in series and column in further)]
+    unchosen = [*(series if targets is None else ()), *(further if covariates is None else ())]
+    table.check_named(unchosen, "data.targets=[…] and data.covariates=[…]")
     if wrong or not series:
         what = f"column {wrong[0]!r} is used twice" if wrong else "no column is left to forecast"
         raise ValueError(f"{table.path}: {what}; expected data.date, data.targets and data.covariates to be different columns, with a target at least.")

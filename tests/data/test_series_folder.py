@@ -181,6 +181,9 @@ def test_columns_in_another_order_are_no_sequence_of_this_kind(tmp_path: Path) -
     (tmp_path / "new.csv").write_text("y,x\n1,2\n")
     with pytest.raises(ValueError, match=r"new\.csv, line 1: the columns are y, x; expected x, y"):
         again.read_new(tmp_path / "new.csv")
+    (tmp_path / "new.csv").write_text(",y\n1,2\n")  # the index of a table, which is no value
+    with pytest.raises(ValueError, match=r"new\.csv, line 1: column 1 has no name, .* data\.columns=\[…\]"):
+        again.read_new(tmp_path / "new.csv")
     (tmp_path / "new.csv").write_text("1,2\n3,4\n")  # without a header they are taken as they stand
     assert again.read_new(tmp_path / "new.csv")[0] is not None
 

@@ -158,6 +158,16 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) ->
         data(table(tmp_path / "t.csv"), **options)
 
 
+def test_an_index_without_a_name_is_no_series_unless_it_is_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(",a\n" + "\n".join(f"{row},{row % 7}" for row in range(40)))
+    for options in ({}, {"targets": ["a"]}):
+        with pytest.raises(ValueError, match=r"t.csv, line 1: column 1 has no name, .* data.targets=\[…\] and data.covariates=\[…\]"):
+            data(path, **options)
+    assert data(path, targets=["a"], covariates=[]).spec.input_size == 1
+    assert data(path, targets=[1], covariates=["a"]).spec.input_size == 2
+
+
 def test_columns_that_teach_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "\n".join(f"{row},5" for row in range(40)))
