@@ -70,6 +70,7 @@ def environment(number: int, before: dict[str, str] | None = None) -> dict[str, 
     known.setdefault("OMP_NUM_THREADS", str(max(1, cores // number)))
     known.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that it looked for parameters without a gradient and found none
     known["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), known.get("PYTHONPATH", "")]))  # this seqlab, and no other
+    known["PYTHONSAFEPATH"] = "1"  # -m would import from the folder one is in, which may be that of a stranger's run; a rank gets the path of its job
     return known
 
 

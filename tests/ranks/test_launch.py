@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -152,6 +153,16 @@ def test_torchrun_is_started_for_this_seqlab_and_each_rank_has_its_cores(tmp_pat
     assert environment(10_000, {})["OMP_NUM_THREADS"] == "1"
     first = environment(2, {"PYTHONPATH": "mine"})["PYTHONPATH"].split(os.pathsep)
     assert first == [str(Path(launching.__file__).parents[2]), "mine"]
+
+
+def test_ranks_import_nothing_from_the_folder_that_one_is_in(tmp_path: Path) -> None:
+    """It may be that of a stranger's run, or of the sweep that is repeated."""
+    (tmp_path / "seqlab").mkdir()
+    for file in (tmp_path / "seqlab/__init__.py", tmp_path / "json.py"):
+        file.write_text("open('imported', 'w')\n")
+    ended = subprocess.run(command(tmp_path, 1)[:3], cwd=tmp_path, env=environment(1), capture_output=True, text=True, check=False)
+    assert "IndexError" in ended.stderr, "the agent of this seqlab, without its arguments"
+    assert not (tmp_path / "imported").exists()
 
 
 def test_the_ranks_read_the_config_as_it_was_resolved(start: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
