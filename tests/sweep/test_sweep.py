@@ -169,14 +169,16 @@ def test_a_job_that_another_process_trains_is_left_alone(sweep: Sweep, capsys: p
 
 
 def test_a_worker_that_outlives_the_job_holds_nothing(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
+    (begun, begins), (ended, ends) = os.pipe(), os.pipe()
     with ledger.locked(tmp_path, "job"):
         assert ledger.is_locked(tmp_path, "job")
         if os.fork() == 0:
-            os.read(reading, 1)
+            os.write(begins, b".")
+            os.read(ended, 1)
             os._exit(0)
+        os.read(begun, 1)
     is_locked = ledger.is_locked(tmp_path, "job")
-    os.write(writing, b".")
+    os.write(ends, b".")
     assert not is_locked
 
 
