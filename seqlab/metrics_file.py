@@ -21,7 +21,7 @@ log = logging.getLogger("seqlab")
 class MetricsFile(Logger):
     """Writes metrics to a CSV file: columns epoch, step and one per metric, in the order in which they first came.
 
-    Values reported at the same step share a row. A row is appended when the next begins; a new column, or a value for a row
+    Values reported at the same step share a row, and the epoch of the first of them. A row is appended when the next begins; a new column, or a value for a row
     that is in the file already, rewrites it.
     """
 
@@ -48,7 +48,8 @@ class MetricsFile(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         row = {"step": step, **metrics}
         if self.rows and self.rows[-1]["step"] == step:
-            self.rows[-1].update(row)
+            first = {"epoch": self.rows[-1]["epoch"]} if "epoch" in self.rows[-1] else {}  # the test, after the training, is in the epoch after the last
+            self.rows[-1].update(row | first)
             self.outdated |= self.pending == len(self.rows)
         else:
             self.save()

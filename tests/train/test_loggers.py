@@ -32,6 +32,8 @@ def test_tensorboard_holds_what_metrics_csv_holds(run: Callable[..., Run]) -> No
     done = run("logger=tensorboard", "trainer.max_epochs=2")
     events = EventAccumulator(str(done.directory / "tensorboard"))
     events.Reload()
+    assert done.rows[-1]["test/loss"]
+    assert sorted({row["epoch"] for row in done.rows}) == ["0", "1"]  # the test shares the row of the last validation, and is in its epoch
     for name in ("train/loss", "val/loss", "learning_rate", "test/exact_match"):
         rows = {int(row["step"]): float(row[name]) for row in done.rows if row[name]}
         assert {event.step: event.value for event in events.Scalars(name)} == pytest.approx(rows, rel=1e-6)  # event files hold float32
