@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from seqlab import registry
+from seqlab import locks, registry
 from seqlab.cli import main
 from seqlab.sweep import command, ledger
 from seqlab.sweep.job_hash import job_hash, source_digests
@@ -182,9 +182,10 @@ def test_a_worker_that_outlives_the_job_holds_nothing(tmp_path: Path) -> None:
     assert not is_locked
 
 
-def test_one_who_looks_whether_a_job_is_held_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+def test_one_who_looks_whether_a_job_is_held_does_not_keep_it_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ledger.locked(tmp_path, "job"), pytest.raises(ledger.InUse), ledger.locked(tmp_path, "job"):
         pass
+    monkeypatch.setattr(locks, "PATIENCE", 30.0)  # of a busy machine
     look = open(tmp_path / ".sweeps/locks/job.lock")  # noqa: SIM115
     fcntl.flock(look, fcntl.LOCK_SH)
     done = threading.Timer(0.05, look.close)
