@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from seqlab.build import build_data, build_task
 from seqlab.config import config_folder
+from seqlab.ranks.group import leave
 
 WARM = 20
 
@@ -64,7 +65,7 @@ def main(steps: int, overrides: list[str]) -> None:
     if int(os.environ.get("RANK", 0)) == 0:
         print(json.dumps({"tokens_per_second": size * tokens / (time.perf_counter() - started)}))
     if size > 1:
-        dist.destroy_process_group()
+        leave()
 
 
 if __name__ == "__main__":

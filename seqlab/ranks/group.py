@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seqlab.ranks.agreement import agree
 from seqlab.ranks.place import Place, place, ranks_asked_for
+
+PAUSE = 0.1  # seconds
 
 
 def is_first() -> bool:
@@ -100,8 +103,19 @@ def joined(trainer: Any) -> Iterator[Group]:
         yield Group(here.rank, here.size)
     except BaseException:
         if not torch.cuda.is_available():  # so that those who wait for this rank wait no longer; of NCCL it would wait itself
-            dist.destroy_process_group()
+            leave()
         raise
+    leave()
+
+
+def leave() -> None:
+    """Leave the other ranks.
+
+    After a pause: a thread of gloo gives back a Python object of the last message, for which it needs the interpreter's lock, and
+    the group waits for that thread while it is destroyed with the lock held (torch 2.13). Without the pause one of 12
+    pairs of processes that ended right after a step of DistributedDataParallel waited for ever.
+    """
+    time.sleep(PAUSE)
     dist.destroy_process_group()
 
 

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from seqlab import Bidirectional, Layer, make_cell
 from seqlab.cells.weight_drop import WeightDrop
+from seqlab.ranks.group import leave
 
 RANKS = 2
 
@@ -43,7 +44,7 @@ def main(folder: Path, rank: int) -> None:
     if rank == 0:
         torch.save({name: parameter.grad for name, parameter in net.module.named_parameters()}, folder / "gradients.pt")
     dist.barrier()
-    dist.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

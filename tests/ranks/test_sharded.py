@@ -13,6 +13,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, OptimStateKeyType, fully_shard
 
+from seqlab.ranks.group import leave
 from seqlab.ranks.sharded import of_parts, own_part, put_optimizer_state, put_weights
 
 WHOLE = StateDictOptions(full_state_dict=True)
@@ -22,7 +23,7 @@ WHOLE = StateDictOptions(full_state_dict=True)
 def one_rank(tmp_path: Path) -> Iterator[None]:
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
     yield
-    dist.destroy_process_group()
+    leave()
 
 
 def divided(seed: int, options: dict[str, float]) -> tuple[nn.Module, torch.optim.Optimizer]:
