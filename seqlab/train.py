@@ -225,12 +225,16 @@ def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path,
 
 
 def check_values(config: DictConfig) -> None:
-    """Raise ValueError for a seed or tags that nothing could be made of, or something else than was meant."""
-    seed, tags = config.seed, config.tags
+    """Raise ValueError for a seed, tags, plugins or clipping that nothing could be made of, or something else than was meant."""
+    seed, tags, plugins, clip = config.seed, config.tags, config.plugins, config.trainer.gradient_clip_val
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to {2**32 - 1}. Give seed=N.")
     if not isinstance(tags, ListConfig) or not all(isinstance(tag, str | int | float) for tag in tags):
         raise ValueError(f"tags is {tags!r}; expected a list of words. Write tags=[one,two], for a single one tags=[one].")
+    if not isinstance(plugins, ListConfig):
+        raise ValueError(f"plugins is {plugins!r}; expected a list of files. Write plugins=[FILE].")
+    if clip is not None and not (isinstance(clip, int | float) and clip > 0):  # 0 would make every gradient zero, and less than 0 turn it round
+        raise ValueError(f"trainer.gradient_clip_val is {clip!r}; expected a number above 0. For no clipping give trainer.gradient_clip_val=null.")
 
 
 def check_device(trainer: DictConfig) -> None:
