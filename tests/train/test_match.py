@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from seqlab.build import build_data, build_model
-from seqlab.config import groups
+from seqlab.config import config_folder, groups
 from seqlab.data.base import DataSpec
 from seqlab.match import match_parameters
 from tests.train.conftest import small_config
@@ -47,6 +48,21 @@ def test_layers_directions_and_wrappers_are_counted() -> None:
     assert abs(built(config, spec, size) / config.match.parameters - 1) < 0.03  # one unit more is 6 % here
 
 
+@pytest.mark.parametrize("encoder", ["stack", "none"])
+def test_a_decoder_of_the_cell_is_matched_in_a_config_that_was_resolved_too(encoder: str) -> None:
+    options = [f"encoder={encoder}", "data=reverse", "task=seq2seq", "frontend=tokens", "head=decoder", f"head.bridge={str(encoder == 'stack').lower()}"]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", ["experiment=none", "match=params", "cell=rnn", "cell.hidden_size=20", *options])
+    spec = DataSpec("tokens", 9, "symbols", 9)
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))  # as the ranks of trainer=ddp get it
+    for each in (config, resolved):
+        assert match_parameters(each, spec)
+        assert each.head.layers.cell.hidden_size == each.cell.hidden_size > 20
+        found = sum(parameter.numel() for parameter in build_model(each, spec).parameters())
+        assert abs(found / each.match.parameters - 1) < 0.05  # one unit more is 3 % here
+    assert resolved.cell.hidden_size == config.cell.hidden_size
+
+
 def test_no_match_changes_nothing() -> None:
     config = small_config()
     before = OmegaConf.to_yaml(config)
@@ -58,6 +74,7 @@ def test_no_match_changes_nothing() -> None:
     ("overrides", "message"),
     [
         (["match.parameters=3"], r"with hidden_size=2 the model has \d+ already"),
+        (["encoder=none"], "neither the encoder nor the head is made of the cell"),
         (["encoder.cell=[lstm,gru]", "encoder.hidden_size=4"], r"encoder\.cell names cells of its own"),
     ],
 )
