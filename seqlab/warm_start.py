@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from torch import Tensor
 
 from seqlab import run_directory
 from seqlab.checkpoint import read_checkpoint
+from seqlab.data.labelled_text import read_record
+from seqlab.data.pair_sides import PIECES
+from seqlab.data.side import Side
 from seqlab.data.spelling import CHARACTERS
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
 from seqlab.runs import MODEL_GROUPS, check_targets, read_config, read_spec, tested
+from seqlab.seq2seq import Decoder
 from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
@@ -32,7 +37,8 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
     check_targets(config, MODEL_GROUPS, run / run_directory.CONFIG)
     found = read_checkpoint(run / run_directory.CHECKPOINTS / f"{tested(run, config)}.ckpt")["state_dict"]
     weights = {name.removeprefix("model."): weight for name, weight in found.items() if name.startswith("model.")}
-    classes = read_classes(run), read_classes(directory)
+    classes, head = (read_classes(run), read_classes(directory)), task.model.head
+    num_classes = head.vocabulary_size if isinstance(head, Decoder) else head.output_size
     taken, partly, left = [], {}, {}
     for name, parameter in task.model.named_parameters():  # a weight that two parts share is named once
         if name not in weights:
@@ -41,7 +47,7 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
         old, rows = weights[name], None
         if name in TABLES:
             rows = matches(read_symbols(run, TABLES[name]), read_symbols(directory, TABLES[name]), old, parameter)
-        elif name.startswith("head.") and parameter.dim() and len(parameter) == task.model.head.output_size:
+        elif name.startswith("head.") and parameter.dim() and len(parameter) == num_classes:
             rows = matches(*classes, old, parameter)
         if rows is None and old.shape != parameter.shape:
             left[name] = f"its shape is {tuple(old.shape)} there and {tuple(parameter.shape)} here"
@@ -64,8 +70,10 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
 
 
 def read_symbols(run: Path, file: str = VOCABULARY) -> list[str] | None:
-    """The symbols of a vocabulary of the run in their order, None where it has none."""
+    """The symbols of a vocabulary of the run in their order, those of the source where it reads one text and writes another; None where it has none."""
     path = run / file
+    if file == VOCABULARY and not path.is_file() and (run / PIECES).is_file():
+        return list(Side.from_plain(read_record(run / PIECES, json.loads)["source"]).symbols)
     return list(Vocabulary.from_json(path.read_text(encoding="utf-8")).symbols) if path.is_file() else None
 
 

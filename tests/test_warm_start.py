@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from seqlab.build import build_data, build_task
 from seqlab.config import config_folder
 from seqlab.warm_start import warm_start
-from tests.text_runs import SMALL, TEXT, make_run
+from tests.text_runs import SMALL, TEXT, make_run, save
 
 
 @pytest.fixture
@@ -58,6 +59,37 @@ def test_rows_go_by_their_symbols_and_the_rest_is_said(old, tmp_path, caplog) ->
     assert "head.linear.weight" in task.origin["left"]  # another width
     assert set(task.origin["partly"]) == {"frontend.embedding.weight", "head.linear.bias"}
     assert f"frontend.embedding.weight ({len(set(ids) & set(data.vocabulary.ids))} of {len(data.vocabulary)} rows)" in caplog.text
+
+
+def translation(directory, pairs):
+    """A model that translates words, the directory with the records of its data, and the data."""
+    directory.mkdir()
+    (directory / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs), encoding="utf-8")
+    sizes = ["cell.hidden_size=4", "frontend.embedding_size=4", "head.embedding_size=4", "head.attended_size=4", "data.unit=words"]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        files = [f"data.{split}={directory / 'pairs.tsv'}" for split in ("train", "val", "test")]
+        config = compose("train", ["experiment=parallel_text", *files, *sizes, "callbacks.attention.directory=."])
+    (directory / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True), encoding="utf-8")
+    data = build_data(config)
+    for name, text in data.records().items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return build_task(config, data.spec), data
+
+
+def test_rows_of_both_texts_of_a_translation_go_by_their_symbols(tmp_path) -> None:
+    old_task, old_data = translation(tmp_path / "old", [("red dog", "roter hund"), ("red cat", "rote katze")])
+    save(old_task, tmp_path / "old", "best")
+    task, data = translation(tmp_path / "new", [("cat dog", "katze hund"), ("blue cat", "blaue katze"), ("cat", "rote")])
+    start = {name: value.clone() for name, value in task.state_dict().items()}
+    warm_start(task, tmp_path / "old", tmp_path / "new")
+    before, after = old_task.state_dict(), task.state_dict()
+    for name, side in (("frontend.embedding.weight", 0), ("head.embedding.weight", 1), ("head.output.bias", 1)):
+        ids = old_data.sides[side].ids
+        assert list(ids) != list(data.sides[side].ids)
+        for symbol, row in data.sides[side].ids.items():
+            known = before[f"model.{name}"][ids[symbol]] if symbol in ids else start[f"model.{name}"][row]
+            assert torch.equal(after[f"model.{name}"][row], known), (name, symbol)
+    assert not task.origin["left"]
 
 
 def test_foreign_code_and_strangers_are_refused(old, tmp_path) -> None:
