@@ -12,6 +12,7 @@ from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from seqlab.config import config_folder
+from seqlab.tasks import BitLabelling
 from tests.train.conftest import Run
 
 
@@ -59,6 +60,25 @@ def test_averaged_weights_are_validated_tested_and_saved(run: Callable[..., Run]
     assert_same(best["state_dict"], by_step[done.summary["best_step"] - 1])
     assert_same(trace.seen["test"][0], best["state_dict"])
     assert all(not torch.equal(last["state_dict"][name], trace.steps[11][name]) for name in average)
+
+
+def test_averaging_leaves_whole_numbers_and_begins_when_it_is_told(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = BitLabelling.__init__
+
+    def with_table(self: BitLabelling, *args: Any, **kwargs: Any) -> None:
+        honest(self, *args, **kwargs)
+        self.register_buffer("table", torch.arange(60))
+
+    monkeypatch.setattr(BitLabelling, "__init__", with_table)
+    trace = Trace()
+    options = ["callbacks=[default,ema]", "callbacks.ema.decay=0.9", "callbacks.ema.update_starting_at_step=8", "trainer.max_epochs=2"]
+    run(*options, "trainer.precision=64-true", watch=trace)
+    assert trace.seen["val"][1]["table"].tolist() == list(range(60))
+    assert_same(trace.seen["val"][0], trace.steps[5])  # not the weights before training
+    average = trace.steps[7]
+    for after in trace.steps[8:]:
+        average = {name: 0.9 * average[name] + 0.1 * after[name] for name in after}
+    assert_same({**trace.seen["val"][1], "table": average["table"]}, average)
 
 
 def test_early_stopping_counts_validations_without_gain(run: Callable[..., Run]) -> None:
