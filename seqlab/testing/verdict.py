@@ -30,8 +30,10 @@ def expect_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], how
             continue
         allowed = tolerance or TOLERANCE.get(right.dtype, 0.0)
         wide_left, wide_right = left.detach().double(), right.detach().double()
-        bound = allowed * (float(wide_right.abs().max()) + 0.01)
-        difference = (wide_left - wide_right).abs()
+        # Equal infinities agree; they set no scale, or one of them would let anything else pass.
+        scale = wide_right.where(wide_right.isfinite(), 0.0).abs().max()
+        bound = allowed * (float(scale) + 0.01)
+        difference = (wide_left - wide_right).abs().where(wide_left != wide_right, 0.0)
         worst = int(difference.nan_to_num(torch.inf, torch.inf).argmax())
         if difference.flatten()[worst] <= bound:
             continue

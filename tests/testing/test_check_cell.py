@@ -21,6 +21,7 @@ from seqlab.testing import CHECKS, QUICK_CHECKS, Nonconforming, check_cell
 from seqlab.testing.contract import check_project_is_per_step, check_spec
 from seqlab.testing.executors import check_compiled_agrees
 from seqlab.testing.sequences import check_resumes
+from seqlab.testing.verdict import expect_same
 from tests.testing.bugs_in_steps import DropsLeaf
 from tests.testing.sound import Sound
 
@@ -138,3 +139,11 @@ def test_a_cell_that_cannot_compile_passes_with_what_prevents_it(monkeypatch: py
 @pytest.mark.slow
 def test_the_compiled_executor_agrees() -> None:
     check_compiled_agrees(partial(make_cell, "lstm", 3, 4))
+
+
+def test_an_infinity_lets_nothing_else_pass() -> None:
+    expected = {"state": torch.tensor([-torch.inf, 1.0])}
+    expect_same(expected, expected, "here", "there", "")
+    for wrong in ([-torch.inf, 2.0], [torch.inf, 1.0], [0.0, 1.0], [torch.nan, 1.0]):
+        with pytest.raises(Nonconforming):
+            expect_same({"state": torch.tensor(wrong)}, expected, "here", "there", "")
