@@ -51,6 +51,7 @@ class GradientRecord(L.Callback):
         self.largest: list[float] = []  # norm of a training batch's gradient before clipping, since the probe before
         self._largest = torch.zeros(())
         self._batch: Batch | None = None
+        self._seen_step = 0
         self._left_out = 0
         self._spent = 0.0
         self._started = 0.0
@@ -58,13 +59,17 @@ class GradientRecord(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = time.perf_counter() - self._before
+        self._seen_step = trainer.global_step
         if not self.steps:  # else the run goes on, and its start was probed
             self._probe(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step = trainer.global_step
+        if step == self._seen_step:  # the batch is one of those that make a step together
+            return
+        self._seen_step = step
         if isinstance(pl_module, Task) and pl_module.gradient_norm is not None:
             self._largest = torch.maximum(self._largest.to(pl_module.gradient_norm), pl_module.gradient_norm)  # stays on the device
-        step = trainer.global_step
         if not self._due(step) or not trainer.is_global_zero or self.steps[-1] == step:
             return
         likely = self._spent * (1 + 1 / len(self.steps))
@@ -96,6 +101,8 @@ class GradientRecord(L.Callback):
         start = time.perf_counter()
         self._batch = self._batch or self._first_batch(trainer)
         reading = probe(task, self._batch)
+        if not reading.states:
+            raise ValueError("callbacks.gradient finds no layer whose states could be watched in this model. Leave gradient out of callbacks.")
         self.steps.append(trainer.global_step)
         self.readings.append(reading)
         self.largest.append(float(self._largest))

@@ -11,6 +11,7 @@ import torch
 from seqlab.callbacks.gradient import GradientRecord, load_record
 from seqlab.callbacks.gradient_pictures import draw_activations, draw_parameters, draw_states
 from seqlab.data.temporal_order import TemporalOrder
+from seqlab.layers.pass_through import PassThrough
 from seqlab.metrics_file import MetricsFile
 from seqlab.tasks import SequenceClassification
 from tests.tasks.models import make_task
@@ -99,6 +100,41 @@ def test_its_share_of_the_time_is_bounded(tmp_path: Path, caplog: pytest.LogCapt
     assert record.steps == [0, 10]  # the first and the last are never left out
     assert "2 gradient probes took" in caplog.text
     assert "9 more were left out to stay below 0%" in caplog.text
+
+
+class Norms(L.Callback):
+    """The norm of the gradient of each step."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, float] = {}
+
+    def on_train_batch_end(self, trainer, pl_module, *rest) -> None:
+        if trainer.global_step and trainer.global_step not in self.found:
+            self.found[trainer.global_step] = float(pl_module.gradient_norm)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_batches_that_make_a_step_together_are_one_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record, norms = GradientRecord(tmp_path, every=1, rows=4, max_share=1.0), Norms()
+    fit(tmp_path, record, norms, accumulate_grad_batches=2)
+    assert record.steps == [0, 1, 2, 3, 4, 5, 6]
+    assert record.largest == pytest.approx([0.0, *norms.found.values()], rel=1e-6)  # each since the probe before: none of the step before that
+    with caplog.at_level(logging.INFO, "seqlab"):
+        fit(tmp_path, GradientRecord(tmp_path, every=1, rows=4, max_share=1e-6), accumulate_grad_batches=2)
+    assert "2 gradient probes took" in caplog.text
+    assert "; 5 more were left out" in caplog.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_model_without_layers_is_refused_at_once(tmp_path: Path) -> None:
+    task = make_task(SequenceClassification, "lstm", input_size=8, hidden_size=8, output_size=4, pool="mean")
+    task.model.encoder = PassThrough(8)
+    data = TemporalOrder(10, 14, num_train=8, num_val=8, num_test=8, batch_size=8)
+    data.setup()
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", callbacks=[GradientRecord(tmp_path)], **quiet)
+    with pytest.raises(ValueError, match=r"no layer whose states could be watched.* Leave gradient out of callbacks"):
+        trainer.fit(task, datamodule=data)
 
 
 @pytest.mark.usefixtures("undrawn")
