@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 from torch import Tensor, nn
 
@@ -128,4 +130,17 @@ class Scaled(Small):
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h = torch.tanh(p + self.factor * (state["h"] @ self.recurrent_weight.T))
+        return h, {"h": h}
+
+
+class Configured(Small):
+    """A record of options and a module without parameters, both read by the step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options = SimpleNamespace(factor=1.0)
+        self.squash = nn.Tanh()
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = self.squash(p + self.options.factor * (state["h"] @ self.recurrent_weight.T))
         return h, {"h": h}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import weakref
 from collections import OrderedDict
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +56,55 @@ def test_a_plain_attribute_that_changes_makes_another_plan() -> None:
     expected, _ = Layer(cell, "loop")(X)
     assert not torch.allclose(first, second)
     torch.testing.assert_close(second, expected)
+
+
+def test_what_a_step_reads_beside_its_weights_and_how_they_lie_make_another_plan() -> None:
+    torch.manual_seed(0)
+    cell = plugins.Configured().double()
+    compiled, loop = Layer(cell, "compiled"), Layer(cell, "loop")
+
+    def agrees() -> None:
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(X)[0], loop(X)[0])
+
+    hook = cell.squash.register_forward_hook(lambda module, given, result: result / 2)
+    agrees()
+    hook.remove()
+    cell.squash.register_forward_hook(lambda module, given, result: result / 4)
+    agrees()
+    cell.options.factor = 0.25
+    agrees()
+    cell.recurrent_weight.data = cell.recurrent_weight.data.T.contiguous().T  # the same matrix, column by column
+    agrees()
+
+
+def test_one_thread_records_at_a_time(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recording puts recorders into the globals of the generated code, where another thread would call them."""
+    busy, met, record = threading.Lock(), [], program.record
+
+    def slow(*arguments: Any) -> tape.Tape:
+        if not busy.acquire(blocking=False):
+            met.append(True)
+            return record(*arguments)
+        time.sleep(0.05)
+        made = record(*arguments)
+        busy.release()
+        return made
+
+    with torch.no_grad():
+        layer(X)
+    monkeypatch.setattr(program, "record", slow)
+
+    def call(batch_size: int) -> None:
+        with torch.no_grad():
+            layer(torch.zeros(batch_size, 2, 3, dtype=torch.float64))
+
+    threads = [threading.Thread(target=call, args=(batch_size,)) for batch_size in (21, 27)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not met
 
 
 def test_writing_to_y_does_not_spoil_what_was_saved(layer: Layer) -> None:

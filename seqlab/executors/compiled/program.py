@@ -6,6 +6,7 @@ Dimension key: T time, B batch.
 from __future__ import annotations
 
 import logging
+import threading
 from array import array
 from collections.abc import Iterable
 from itertools import pairwise
@@ -23,6 +24,7 @@ from seqlab.executors.compiled.tape import NotRecordable, Tape, Weight, record
 from seqlab.executors.compiled.trace import Joint, Place
 
 _log = logging.getLogger("seqlab")
+_recording = threading.Lock()  # it puts recorders into the globals of the generated code, which another thread must not meet
 IN_CHUNKS = {"cuda"}  # devices that run chunks of steps instead of a tape
 
 
@@ -77,15 +79,20 @@ class Program:
 
     def _tape(self, rows: int) -> Tape:
         if rows not in self.tapes:
-            inputs = [
-                self._size(place, rows)
-                if not isinstance(value, Tensor)
-                else torch.empty_strided(concrete(value.shape, rows), concrete(value.stride(), rows), dtype=value.dtype)
-                for place, value in zip(self.graph.inputs, self.values, strict=True)
-            ]
-            late = [place in self.over for place in self.graph.outputs]
-            self.tapes[rows] = record(self.compiled, inputs, [place[0] == "constant" for place in self.graph.inputs], late)
+            with _recording:
+                if rows not in self.tapes:
+                    self.tapes[rows] = self._record(rows)
         return self.tapes[rows]
+
+    def _record(self, rows: int) -> Tape:
+        inputs = [
+            self._size(place, rows)
+            if not isinstance(value, Tensor)
+            else torch.empty_strided(concrete(value.shape, rows), concrete(value.stride(), rows), dtype=value.dtype)
+            for place, value in zip(self.graph.inputs, self.values, strict=True)
+        ]
+        late = [place in self.over for place in self.graph.outputs]
+        return record(self.compiled, inputs, [place[0] == "constant" for place in self.graph.inputs], late)
 
     def _replay(self, parts: list[tuple[int, int, Tape]], slots: dict[Place, Slot], into: list[Slot], steps: int, reverse: bool) -> None:
         chunks, kept = [], []

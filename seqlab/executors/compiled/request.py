@@ -6,7 +6,8 @@ Dimension key: T time, B batch.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class Request:
             tuple((name, _module_key(module)) for name, module in self.cell.named_modules()),
             self.tuple_p,
             tuple(_tensor_key(part, 2, grad) for part in self.p),
-            tuple((name, _tensor_key(weight, 0, grad)) for name, weight in self.weights.items()),
+            tuple((name, weight.stride(), _tensor_key(weight, 0, grad)) for name, weight in self.weights.items()),
             tuple((name, _tensor_key(leaf, 1, grad)) for name, leaf in self.leaves.items()),
             len(self.drawn),
             self.mask is not None,
@@ -63,9 +64,14 @@ _OF_TORCH = frozenset(vars(nn.Module())) - {"training"}  # hooks, parameters and
 
 
 def _module_key(module: nn.Module) -> Hashable:
-    own = tuple((name, _value_key(value)) for name, value in vars(module).items() if name not in _OF_TORCH)
-    hooks = module._forward_hooks or module._forward_pre_hooks
-    return type(module), own, _Identity(hooks) if hooks else None
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    # each hook by itself: a dict of hooks stays the same one when another is registered or one is removed
+    return type(module), attributes_key(module), tuple(tuple(_Identity(hook) for hook in kind.values()) for kind in hooks) if any(hooks) else None
+
+
+def attributes_key(module: nn.Module) -> Hashable:
+    """Equal while no attribute of the module's own is changed: tensors by identity and version, other objects by identity."""
+    return tuple((name, _value_key(value)) for name, value in vars(module).items() if name not in _OF_TORCH)
 
 
 def _value_key(value: Any) -> Hashable:
@@ -77,6 +83,8 @@ def _value_key(value: Any) -> Hashable:
         return type(value), tuple((_value_key(k), _value_key(v)) for k, v in value.items())
     if isinstance(value, Tensor):
         return _Identity(value), value._version if not value.is_inference() else 0
+    if isinstance(value, SimpleNamespace) or (is_dataclass(value) and not isinstance(value, type)):  # records of options
+        return _Identity(value), _value_key(vars(value)) if hasattr(value, "__dict__") else None
     return _Identity(value)
 
 
