@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from seqlab.cells.base import Cell, NativeCell, State
 from seqlab.executors.automatic import Call, Choice, Obstacles, automatic
@@ -81,8 +82,9 @@ def _obstacle(cell: Cell, executor: str, call: Call) -> str:
 
 def _obstacles(cell: Cell, call: Call) -> Obstacles:
     kernel = cell.native_weights() if isinstance(cell, NativeCell) else ""
+    no_rules = "the call is inside torch.func, which has no rules for the kernels" if call.transformed and not torch.compiler.is_compiling() else ""
     return Obstacles(
-        native=_obstacle(cell, "native", call),
+        native=_obstacle(cell, "native", call) or no_rules,
         scan=why_not_scan(cell),
         compiled=_refused.get(cell) or why_not_compiled(call),
         kernel="" if isinstance(kernel, str) else kernel.kind,
@@ -107,7 +109,7 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
     recompute: in segments of time that are run again for their gradients, for less memory (see `segments`).
     """
     compiling = torch.compiler.is_compiling()
-    transformed = compiling or torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
+    transformed = compiling or torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0  # type: ignore[attr-defined]
     steps, batch = inputs.x.shape[:2]
     call = Call(steps, torch.is_grad_enabled(), inputs.x.device.type, recompute, transformed, batch, 0 if compiling else torch.get_num_threads())
     if compiling:  # a history or a log line would break the graph of torch.compile
@@ -115,15 +117,23 @@ def run(cell: Cell, inputs: Sequence, requested: str = "auto", recompute: bool =
     history = _history(cell, requested)
     choice = _known_choice(cell, requested, call, history)
     weights = call_weights(cell)
+    drawn = torch.get_rng_state() if choice.executor == "compiled" and choice not in history.said else None
     try:
         result = _execute(cell, choice, inputs, weights, recompute)
     except CannotCompile as obstacle:
         if requested != "auto":
             raise CannotCompile(f"executor='compiled' cannot run {describe(cell)}: {obstacle} Use executor='auto' or 'loop'.") from obstacle
+        if drawn is not None:  # else the noise of this call would depend on whether its process has tried to compile before
+            torch.set_rng_state(drawn)
         _refused[cell] = str(obstacle)
         history.chosen.clear()
         choice = _known_choice(cell, requested, call, history)
-        result = _execute(cell, choice, inputs, weights, recompute)
+        try:
+            result = _execute(cell, choice, inputs, weights, recompute)
+        except Exception:  # the call is wrong, not the cell
+            del _refused[cell]
+            history.chosen.clear()
+            raise
     if call.gradient:
         history.trained[choice] += 1
     if choice not in history.said:

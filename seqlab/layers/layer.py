@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.cells.base import Cell, State
-from seqlab.executors import Call, Choice, Sequence, choice_in_training, choose, lengths_to_mask, run
+from seqlab.executors import Call, CannotCompile, Choice, Sequence, choice_in_training, choose, lengths_to_mask, run
 from seqlab.executors.sequence import expand_mask
 from seqlab.layers.contract import Lengths, SequenceModule, check_input, check_like, check_state
 
@@ -54,7 +54,7 @@ class Layer(SequenceModule):
             x = torch.where(expand_mask(mask, x), x, 0.0)  # a NaN in the padding must not reach `project`
         try:
             y, final = run(self.cell, Sequence(x.contiguous(), lengths, mask, state), self.executor, self.recompute)
-        except RuntimeError:
+        except (RuntimeError, CannotCompile):
             check_like({"x": x, **{f"state {name!r}": leaf for name, leaf in state.items()}}, self.cell.parameters(), subject)  # only now: it costs nothing
             raise
         return y.transpose(0, 1), final

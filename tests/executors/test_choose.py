@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 import seqlab.executors as executors
 from seqlab import Layer, make_cell
 from seqlab.cells.base import State
+from seqlab.cells.zoneout import Zoneout
 from seqlab.executors import Call, CannotCompile, choose
 from seqlab.executors.toolchain import compiler
 from tests.executors.plugins import Small
@@ -34,7 +38,43 @@ class Writes(Small):
         return h, {"h": h}
 
 
+class Counts(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        self.count = self.count + 1
+        h = torch.tanh(p + state["h"] + self.count)
+        return h, {"h": h}
+
+
+class Remembers(Small):
+    last: Tensor | None = None
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        self.last = torch.tanh(p + state["h"])
+        return self.last, {"h": self.last}
+
+
+class Tosses(Small):
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(p + state["h"] * random.random())
+        return h, {"h": h}
+
+
+class Hides(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = [torch.nn.Linear(5, 5)]
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(p + self.parts[0](state["h"]))
+        return h, {"h": h}
+
+
 CAUSES = [(Draws, "draws random numbers"), (Branches, "looks at the values of a tensor"), (Writes, "writes to one of its arguments")]
+CAUSES += [(Counts, "replaces 'count'"), (Remembers, "changes attributes"), (Tosses, "draws random numbers"), (Hides, "learns but is no parameter")]
 
 
 def test_auto_on_a_machine_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +140,13 @@ def test_what_was_asked_for_and_cannot_be() -> None:
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
-@pytest.mark.parametrize(("make", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
+@pytest.mark.parametrize(("make", "cause"), CAUSES, ids=[make.__name__ for make, _ in CAUSES])
 def test_a_cell_that_cannot_compile(make: type[Small], cause: str) -> None:
+    cell = make()
+    before = dict(vars(cell))
     with pytest.raises(CannotCompile, match=f"executor='compiled' cannot run {make.__name__}: .*{cause}"):
-        Layer(make(), "compiled")(X)
+        Layer(cell, "compiled")(X)
+    assert vars(cell) == before  # no tensor of the trace is left in it
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
@@ -117,10 +160,38 @@ def test_auto_falls_back_aloud(caplog: pytest.LogCaptureFixture) -> None:
     assert "Branches runs on executor 'loop'" in caplog.text
 
 
-def test_inside_a_transformation_auto_runs_the_loop() -> None:
-    layer = Layer(make_cell("lstm_peephole", 3, 4))
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+def test_a_cell_that_cannot_compile_draws_its_noise_once() -> None:
+    """A run that is resumed tries to compile again: the noise of its first call must be that of the run it goes on from."""
+    layer = Layer(Zoneout(Branches(), 0.5))
+    torch.manual_seed(0)
+    first, _ = layer(X)
+    torch.manual_seed(0)
+    torch.testing.assert_close(first, layer(X)[0], rtol=0, atol=0)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+def test_a_state_of_another_dtype_is_refused_and_does_not_stand_against_the_cell() -> None:
+    cell = Small()
+    wrong = {"h": torch.zeros(2, 5, dtype=torch.float64)}
+    for executor in ("loop", "compiled", "auto"):
+        with pytest.raises(TypeError, match=r"state 'h' has dtype torch\.float64 but cell Small has parameters of torch\.float32"):
+            Layer(cell, executor)(X, state=wrong)
+    assert choose(cell).executor == "compiled"
+
+
+@pytest.mark.parametrize("name", ["lstm_peephole", "lstm", "gru_reset_after"])
+def test_inside_a_transformation_auto_runs_the_loop(name: str) -> None:
+    layer = Layer(make_cell(name, 3, 4))
     rows = torch.func.vmap(lambda row: layer(row[None])[0][0])(X)
     torch.testing.assert_close(rows, Layer(layer.cell, "loop")(X)[0])
+    layer.requires_grad_(False)
+    ones = torch.ones_like(X)
+    _, expected = torch.func.jvp(lambda x: layer(x)[0], (X,), (ones,))
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(layer(forward_ad.make_dual(X, ones))[0]).tangent
+    assert found is not None
+    torch.testing.assert_close(found, expected)
 
 
 def test_the_choice_of_a_layer_is_what_ran_most_of_its_training():

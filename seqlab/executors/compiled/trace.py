@@ -8,11 +8,13 @@ autograd Functions, `no_grad` blocks and operations that were decomposed on the 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, fx, nn
 from torch._dynamo.source import ConstantSource
@@ -23,11 +25,13 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, GuardOnDataDependentSymNode, ShapeEnv, StatelessSymbolicContext
 
-from seqlab.executors.compiled.request import Request
+from seqlab.executors.compiled.request import Request, attributes_key
 from seqlab.executors.loop import check_step
 from seqlab.executors.sequence import CannotCompile, expand_mask
 
 HINT = 16  # the batch size that heuristics see; never 1, which a trace would take for a constant
+
+PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default, torch.ops.aten.addmm.default, torch.ops.aten.baddbmm.default)
 
 Place = tuple[str, int]  # where a value lives at run time: ("p", 0), ("leaf", 1), ("mask", 0), ("constant", 2), …
 
@@ -86,7 +90,7 @@ def trace(request: Request) -> Joint:
 
     step = _flat_step(request)
     autocast = _autocast(request)  # as the call has it: the trace itself runs with autocast off
-    with _as_called(request, mode):
+    with _as_called(request, mode), _as_it_was(request.cell):
         y, new = step(inputs, check=True)
     if any(given._version for given in inputs):
         raise CannotCompile(f"step of {type(request.cell).__name__} writes to one of its arguments; expected a pure function. Make a new tensor instead.")
@@ -142,8 +146,12 @@ def _flat_step(request: Request) -> Callable[..., tuple[Tensor, list[Tensor]]]:
         weights, rest = rest[: len(names)], rest[len(names) :]
         leaves, mask = dict(zip(leaf_names, rest, strict=False)), rest[-1]
         p = tuple(parts) if request.tuple_p else parts[0]
-        y, new = functional_call(module, dict(zip(names, weights, strict=True)), (p, dict(leaves)))
+        given = dict(zip(names, weights, strict=True))
+        y, new = functional_call(module, given, (p, dict(leaves)))
         if check:
+            for name, weight in zip(request.weights, weights, strict=True):
+                if given[f"cell.{name}"] is not weight:  # functional_call writes what stands there afterwards
+                    raise CannotCompile(f"step of {type(request.cell).__name__} replaces {name!r}; expected a pure function. Make it a state leaf.")
             check_step(request.cell, y, new, {name: leaves[name] for name in state_names})
         carried = []
         for name in leaf_names:  # drawn masks are not returned: they stay as they came
@@ -180,10 +188,35 @@ def _as_called(request: Request, mode: FakeTensorMode) -> Any:
     try:
         with torch.inference_mode(False), torch.no_grad(), mode, _autocast(request)():
             yield
+    except CannotCompile:
+        raise
     except (GuardOnDataDependentSymNode, DataDependentOutputException) as error:
         raise CannotCompile(f"step of {name} looks at the values of a tensor ({_first_line(error)}); expected tensor operations only.") from error
     except Exception as error:
         raise CannotCompile(f"step of {name} cannot be traced: {type(error).__name__}: {_first_line(error)}.") from error
+
+
+@contextlib.contextmanager
+def _as_it_was(cell: nn.Module) -> Any:
+    """Raise CannotCompile, with the cell as it was, when a step has side effects: at replay there would be none."""
+    modules = dict(cell.named_modules())
+    before = {path: (attributes_key(module), dict(vars(module))) for path, module in modules.items()}
+    drawn = _python_randomness()
+    yield
+    if _python_randomness() != drawn:
+        raise CannotCompile("step draws random numbers (of Python or NumPy); expected none. Draw them in `project` or `draw_masks`, with torch.")
+    for path, module in modules.items():
+        key, kept = before[path]
+        if attributes_key(module) != key:
+            changed = [name for name, value in vars(module).items() if kept.get(name, before) is not value]
+            vars(module).clear()
+            vars(module).update(kept)  # or a tensor of the trace, without values, would stay in the cell
+            names = ", ".join(f"{path}.{name}".lstrip(".") for name in changed) or path
+            raise CannotCompile(f"step of {type(cell).__name__} changes attributes ({names}); expected a pure function. Make them state leaves.")
+
+
+def _python_randomness() -> tuple[object, str]:
+    return random.getstate(), repr(numpy.random.get_state())
 
 
 def _first_line(error: Exception) -> str:
@@ -200,6 +233,15 @@ def _make_graph(joint: Callable[..., Any], arguments: list[Any], mode: FakeTenso
             refuse_impure(module)
             module = make_fx(dispatch_functionalize(joint), decomposition_table=select_decomp_table())(*arguments)
     refuse_impure(module)
+    for node in module.graph.find_nodes(op="get_attr"):
+        if getattr(getattr(module, node.target), "requires_grad", False):
+            raise CannotCompile(
+                "step reads a tensor that learns but is no parameter of the cell; expected it registered. Hold it as an attribute or in a ModuleList."
+            )
+    for node in module.graph.nodes:
+        kinds = {str(i.meta["val"].dtype) for i in node.all_input_nodes} if node.target in PRODUCTS else set()
+        if len(kinds) > 1:  # fake tensors do not mind, and the driver would read one as the other
+            raise CannotCompile(f"step multiplies matrices of {' and '.join(sorted(kinds))}; expected one dtype.")
     for node in list(module.graph.nodes):
         if node.target in (torch.ops.aten.detach.default, torch.ops.aten.alias.default):
             node.replace_all_uses_with(node.args[0])
