@@ -28,6 +28,11 @@ def chunked(module: SequenceModule, x: Tensor, num_steps: int, lengths: Lengths 
     A row that has ended gives zeros and holds its state. Per-call masks are drawn anew for each chunk.
     """
     checked = _check(module, x, num_steps, lengths)
+    one, ten = module.output_lengths(torch.tensor([num_steps, 10 * num_steps])).tolist()
+    if ten != 10 * one:
+        raise ValueError(
+            f"num_steps is {num_steps} but {type(module).__name__} makes one step of several, and would pair others; expected a multiple of those."
+        )
     if checked is not None:
         x = _without_padding(x, checked)  # an ended row still runs for one step, which must not be a NaN
     return _chunks(module, x, num_steps, checked, module.initial_state(x.shape[0]) if state is None else state)
@@ -59,6 +64,8 @@ def sliding(module: SequenceModule, x: Tensor, num_steps: int, lengths: Lengths 
     window by itself.
     """
     checked = _check(module, x, num_steps, lengths)
+    if module.output_lengths(torch.tensor([1000])).item() != 1000:
+        raise ValueError(f"{type(module).__name__} makes one step of several; expected a y for each step of x, whose gradient is cut. Use chunked.")
     if checked is not None:
         x = _without_padding(x, checked)
     (batch, steps, _), k = x.shape, min(num_steps, x.shape[1])

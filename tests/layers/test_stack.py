@@ -8,6 +8,7 @@ import torch
 from seqlab import Bidirectional, Layer, Stack, make_cell
 from seqlab.cells.output_norm import OutputNorm
 from seqlab.cells.zoneout import Zoneout
+from seqlab.layers import Shortened
 from tests.cells.instances import random_cell
 from tests.layers.alone import DOUBLE, LENGTHS, batch, check_padded_equals_alone, check_resumes
 
@@ -204,6 +205,7 @@ LAYER = Layer(random_cell("rnn", 3, 4), "loop")
         (lambda: Stack([LAYER], dropout=-0.1), r"dropout is -0.1; expected a probability in \[0, 1\)"),
         (lambda: Stack([LAYER, LAYER]), "part 0 gives 4 features and part 1 takes 3; expected equal widths"),
         (lambda: Stack([LAYER], residual=True), r"residual=True but no part keeps its width: \[\(3, 4\)\]. Give one the same input and output size"),
+        (lambda: Stack([Shortened(Layer(random_cell("rnn", 6, 3)))], residual=True), "residual=True but part 0 makes one step of several"),
         (lambda: Stack.of("rnn", 3), "hidden_size is missing for cell 'rnn'; expected the width of its state"),
         (lambda: Stack.of("rnn", 3, 4, 0), "num_layers is 0 with 0 cells; expected at least 1"),
         (lambda: Stack.of(["rnn", "lstm"], 3, 4, 3), "num_layers is 3 with 2 cells; expected at least 1, and as many layers as cells are listed"),

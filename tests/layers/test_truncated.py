@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from seqlab import Bidirectional, Layer, Stack
+from seqlab.layers import Shortened
 from seqlab.layers.truncated import chunked, sliding
 from tests.cells.instances import arrays, random_cell, random_state, row, weights_of
 from tests.oracles.functions import softmax
@@ -216,3 +217,5 @@ def test_errors_name_the_value_and_what_was_expected(truncated):
         truncated(layer, x[..., :2], 2)
     with pytest.raises(ValueError, match=r"lengths must lie in 1..7 \(the time axis of x\); got 9 in row 1"):
         truncated(layer, x, 2, [1, 9, 2])
+    with pytest.raises(ValueError, match="Shortened makes one step of several"):
+        truncated(Shortened(Layer(random_cell("rnn", 8, 6))), x, 3)
