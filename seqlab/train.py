@@ -129,6 +129,7 @@ def build(config: DictConfig, resolved: dict[str, Any], directory: Path, start: 
         for name, text in records.items() if ranks.is_first else ():
             run_directory.write(directory / name, text)
         task = build_task(config, data.spec)
+        check_directions(config, task)
         keep_or_compare(directory, fingerprint(resolved, data, records), f"data set {type(data).__name__}")
     if config.init_from is not None and config.ckpt_path is not None:
         raise ValueError(f"init_from is {config.init_from} and ckpt_path {config.ckpt_path}; expected one of them: a checkpoint has all weights already.")
@@ -235,6 +236,17 @@ def check_values(config: DictConfig) -> None:
         raise ValueError(f"plugins is {plugins!r}; expected a list of files. Write plugins=[FILE].")
     if clip is not None and not (isinstance(clip, int | float) and clip > 0):  # 0 would make every gradient zero, and less than 0 turn it round
         raise ValueError(f"trainer.gradient_clip_val is {clip!r}; expected a number above 0. For no clipping give trainer.gradient_clip_val=null.")
+
+
+def check_directions(config: DictConfig, task: Task) -> None:
+    """Raise ValueError where the worst value of a metric would be taken for its best: an accuracy with mode=min, a loss with mode=max."""
+    higher: dict[str, bool | None] = {"val/loss": False, **{name: metric.higher_is_better for name, metric in task._meters("val")[1].items()}}
+    watching = {"": config, "schedule.": config.schedule or {}, **{f"callbacks.{name}.": callback or {} for name, callback in config.callbacks.items()}}
+    for place, node in watching.items():
+        monitor, mode = node.get("monitor"), node.get("mode")
+        if higher.get(monitor) is not None and mode in ("min", "max") and higher[monitor] != (mode == "max"):
+            right = "max" if higher[monitor] else "min"
+            raise ValueError(f"{place}monitor is {monitor} with {place}mode={mode}, so that its worst value would count as the best. Give {place}mode={right}.")
 
 
 def check_device(trainer: DictConfig) -> None:

@@ -37,6 +37,7 @@ class ForecastError(Metric):
     """Mean of an error over the values that are present; subclasses say which error."""
 
     full_state_update = False
+    higher_is_better = False
     total: Tensor
     count: Tensor
 

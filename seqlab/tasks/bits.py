@@ -18,6 +18,7 @@ from seqlab.tasks.base import Outcome, Task
 class ExactMatch(Metric):
     """Share of sequences in which every bit is right."""
 
+    higher_is_better = True
     right: Tensor
     total: Tensor
 
@@ -49,6 +50,7 @@ class BitAccuracy(ExactMatch):
 class BitF1(Metric):
     """2 · right ones / (ones said + true ones), over all bits: where few bits are 1, as in music, accuracy says little. 0 where there are none."""
 
+    higher_is_better = True
     right: Tensor
     total: Tensor
 
