@@ -57,7 +57,7 @@ class CompareGradients(Callback):
         runs = read_runs(directory)
         missing = {self.exploding, self.clipped} - {run.name for run in runs}
         if missing:
-            log.info(f"{PICTURE} is not drawn: it needs the runs {self.exploding} and {self.clipped}, and {' and '.join(sorted(missing))} did not run")
+            log.info(f"{PICTURE} is not drawn: it needs the runs {self.exploding} and {self.clipped}, and {' and '.join(sorted(missing))} did not finish")
             return
         write_table(runs, directory / TABLE)
         draw(runs, self.exploding, self.clipped, self.baseline, directory / PICTURE)
@@ -70,7 +70,10 @@ def read_runs(directory: Path) -> list[Run]:
 
     found = []
     for file in sorted(directory.glob(f"*/{RECORD}"), key=lambda file: (file.parent / run_directory.CONFIG).stat().st_mtime):
-        summary = json.loads((file.parent / run_directory.SUMMARY).read_text(encoding="utf-8"))
+        written = file.parent / run_directory.SUMMARY
+        summary = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
+        if summary.get("status") != "finished":  # it was killed, or has failed, with what it found until then
+            continue
         with open(file.parent / run_directory.METRICS, encoding="utf-8", newline="") as text:
             losses = [(int(row["step"]), float(row["val/loss"])) for row in csv.DictReader(text) if row.get("val/loss")]
         found.append(Run(file.parent.name, summary, load_record(file), losses))

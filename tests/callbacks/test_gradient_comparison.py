@@ -13,12 +13,12 @@ from seqlab.callbacks.gradient import RECORD
 from seqlab.callbacks.gradient_comparison import PICTURE, TABLE, CompareGradients
 
 
-def write_run(directory: Path, first: float, last: float) -> None:
-    """A finished run whose gradient falls from 1 at the last of three steps to `first` before and `last` after training."""
+def write_run(directory: Path, first: float, last: float, status: str = "finished") -> None:
+    """A run whose gradient falls from 1 at the last of three steps to `first` before and `last` after training."""
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text("")
     (directory / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n0,1,0.5,\n0,2,,0.25\n0,4,,0.125\n")
-    summary = {"seed": 3, "parameters": 7, "metrics": {"test/loss": 0.2, "val/loss": 0.125}, "seconds": 1.25}
+    summary = {"status": status, "seed": 3, "parameters": 7, "metrics": {"test/loss": 0.2, "val/loss": 0.125}, "seconds": 1.25}
     (directory / "summary.json").write_text(json.dumps({**summary, "executors": {"encoder": {"executor": "loop"}}, "git_commit": "abc"}))
     states = np.array([[first, first**0.5, 1.0], [2 * last, 2 * last**0.5, 2.0]])
     arrays = {"steps": np.array([0, 4]), "largest": np.array([0.0, 8.0]), "states/0.h": states}
@@ -33,6 +33,10 @@ def test_table_and_picture(tmp_path: Path) -> None:
     for name, first, last in (("calm", 1e-60, 0.0), ("free", 1e5, 1e9), ("held", 1.0, 0.5)):
         write_run(tmp_path / name, first, last)
     (tmp_path / "failed").mkdir()
+    write_run(tmp_path / "spoilt", 1.0, 1.0, status="failed")
+    (tmp_path / "spoilt" / "metrics.csv").write_text("epoch,step,train/loss\n0,1,0.5\n")  # its loss was no number before the first validation
+    write_run(tmp_path / "killed", 1.0, 1.0)
+    (tmp_path / "killed" / "summary.json").unlink()
     CompareGradients("free", "held", baseline=0.2).on_multirun_end(sweep(tmp_path))  # pyright: ignore[reportArgumentType]
     rows = {row["run"]: row for row in csv.DictReader((tmp_path / TABLE).read_text().splitlines())}
     assert set(rows) == {"calm", "free", "held"}
@@ -46,7 +50,7 @@ def test_a_sweep_without_the_pair_says_so(tmp_path: Path, caplog: pytest.LogCapt
     write_run(tmp_path / "held", 1.0, 1.0)
     with caplog.at_level("INFO", "seqlab"):
         CompareGradients("free", "held").on_multirun_end(sweep(tmp_path))  # pyright: ignore[reportArgumentType]
-    assert "needs the runs free and held, and free did not run" in caplog.text
+    assert "needs the runs free and held, and free did not finish" in caplog.text
     assert not (tmp_path / PICTURE).exists()
 
 
