@@ -17,11 +17,13 @@ from seqlab.data.pair_sides import PIECES
 from seqlab.data.side import Side
 from seqlab.data.spelling import CHARACTERS
 from seqlab.data.vocabulary import VOCABULARY, Vocabulary
+from seqlab.heads import AdaptiveHead
 from seqlab.runs import MODEL_GROUPS, check_targets, read_config, read_spec, tested
 from seqlab.seq2seq import Decoder
 from seqlab.tasks import Task
 
 log = logging.getLogger("seqlab")
+NO_CLASSES = ("head.layers.", "head.attention.", "head.combine.", "head.bridge.")  # parts of heads whose rows are units, be there as many as classes
 # the parameters with a row for each symbol of a vocabulary, and its file in the run directory
 TABLES = {"frontend.embedding.weight": VOCABULARY, "frontend.tokens.embedding.weight": VOCABULARY, "frontend.characters.weight": CHARACTERS}
 
@@ -47,7 +49,10 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
         old, rows = weights[name], None
         if name in TABLES:
             rows = matches(read_symbols(run, TABLES[name]), read_symbols(directory, TABLES[name]), old, parameter)
-        elif name.startswith("head.") and parameter.dim() and len(parameter) == num_classes:
+        elif isinstance(head, AdaptiveHead) and name.startswith("head.") and classes[0] != classes[1]:
+            left[name] = "its rows are of the most frequent symbols of the other run"
+            continue
+        elif name.startswith("head.") and not name.startswith(NO_CLASSES) and parameter.dim() and len(parameter) == num_classes:
             rows = matches(*classes, old, parameter)
         if rows is None and old.shape != parameter.shape:
             left[name] = f"its shape is {tuple(old.shape)} there and {tuple(parameter.shape)} here"
@@ -58,7 +63,10 @@ def warm_start(task: Task, run: Path, directory: Path) -> None:
                 taken.append(name)
             elif rows:
                 here, there = (torch.tensor(side) for side in zip(*rows, strict=True))
-                parameter[here] = old[there].to(parameter)
+                if name.startswith("head.crf.") and parameter.dim() == 2:  # from each label to each
+                    parameter[here[:, None], here] = old[there[:, None], there].to(parameter)
+                else:
+                    parameter[here] = old[there].to(parameter)
                 partly[name] = f"{len(rows)} of {len(parameter)} rows"
             else:
                 left[name] = "no row has a name that both runs know"

@@ -61,6 +61,45 @@ def test_rows_go_by_their_symbols_and_the_rest_is_said(old, tmp_path, caplog) ->
     assert f"frontend.embedding.weight ({len(set(ids) & set(data.vocabulary.ids))} of {len(data.vocabulary)} rows)" in caplog.text
 
 
+def test_clusters_of_other_symbols_are_left(tmp_path) -> None:
+    adaptive = ["head=adaptive", "head.cutoffs=[4]", "head.div_value=1"]
+    run = make_run(tmp_path / "old", "experiment=char_lm", *adaptive)
+    task, _ = fresh(tmp_path / "new", "data.lowercase=true", *adaptive)
+    warm_start(task, run, tmp_path / "new")
+    assert "head.softmax.head.weight" in task.origin["left"]  # of the same shape, for other symbols
+    same, _ = fresh(tmp_path / "same", *adaptive)
+    warm_start(same, run, tmp_path / "same")
+    assert not same.origin["left"]
+
+
+def tagger(directory, lines):
+    """A model with a CRF, and the directory with the records of its data."""
+    directory.mkdir()
+    (directory / "tags.txt").write_text("\n\n".join(lines * 10) + "\n", encoding="utf-8")
+    sizes = ["cell.hidden_size=4", "frontend.embedding_size=4", "frontend.spelling_size=4", "frontend.character_size=4", "data.fractions=[0.6,0.2,0.2]"]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", ["experiment=conll", f"data.path={directory / 'tags.txt'}", "head.scheme=null", *sizes])
+    (directory / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True), encoding="utf-8")
+    data = build_data(config)
+    for name, text in data.records().items():
+        (directory / name).write_text(text, encoding="utf-8")
+    task = build_task(config, data.spec)
+    torch.nn.init.normal_(task.model.head.crf.transition_scores)
+    return task, data.spec.labels
+
+
+def test_transitions_go_by_both_of_their_labels(tmp_path) -> None:
+    old_task, old = tagger(tmp_path / "old", ["a A\nb B\nc C"])
+    save(old_task, tmp_path / "old", "best")
+    task, new = tagger(tmp_path / "new", ["b B\nc C\nd D"])
+    before, start = old_task.model.head.crf.transition_scores, task.model.head.crf.transition_scores.detach().clone()
+    warm_start(task, tmp_path / "old", tmp_path / "new")
+    for row, one in enumerate(new):
+        for column, other in enumerate(new):
+            known = before[old.index(one), old.index(other)] if {one, other} <= set(old) else start[row, column]
+            assert task.model.head.crf.transition_scores[row, column] == known
+
+
 def translation(directory, pairs):
     """A model that translates words, the directory with the records of its data, and the data."""
     directory.mkdir()
