@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor, fx, nn
 from torch._dynamo.source import ConstantSource
@@ -216,7 +216,8 @@ def _as_it_was(cell: nn.Module) -> Any:
 
 
 def _python_randomness() -> tuple[object, str]:
-    return random.getstate(), repr(numpy.random.get_state())
+    numpy = sys.modules.get("numpy")  # whoever draws from it has imported it
+    return random.getstate(), "" if numpy is None else repr(numpy.random.get_state())
 
 
 def _first_line(error: Exception) -> str:
