@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from seqlab import run_directory
 from seqlab.build import build_data
 from seqlab.callbacks.progress import Progress
+from seqlab.config_checks import check_device
 from seqlab.data.base import DataSpec, SequenceDataModule
 from seqlab.data.labelled_text import read_record
 from seqlab.data.order import Share
@@ -25,7 +26,7 @@ from seqlab.pictures.confusion import draw_confusion
 from seqlab.ranks.place import of_one_process
 from seqlab.runs import changed, check_targets, load_run, read_config
 from seqlab.tasks import Task
-from seqlab.train import batches, check_device, quiet_libraries
+from seqlab.train import batches, quiet_libraries
 
 
 def evaluate(

@@ -14,7 +14,7 @@ import lightning.pytorch as L
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
 from seqlab import run_directory
@@ -24,6 +24,7 @@ from seqlab.callbacks.interrupt import Interrupted, StopOnInterrupt
 from seqlab.callbacks.pruning import Pruned
 from seqlab.callbacks.record import Record
 from seqlab.checkpoint import WholeFiles, check_fits, load_weights, read_checkpoint
+from seqlab.config_checks import check_device, check_directions, check_values
 from seqlab.data.base import SequenceDataModule
 from seqlab.data.order import FromBatch, Share
 from seqlab.fingerprint import fingerprint, keep_or_compare
@@ -223,44 +224,6 @@ def build_trainer(config: DictConfig, resolved: dict[str, Any], directory: Path,
         default_root_dir=str(directory),
         use_distributed_sampler=False,  # the data set divides its batches itself, and repeats no row to make the shares equal
     )
-
-
-def check_values(config: DictConfig) -> None:
-    """Raise ValueError for a seed, tags, plugins or clipping that nothing could be made of, or something else than was meant."""
-    seed, tags, plugins, clip = config.seed, config.tags, config.plugins, config.trainer.gradient_clip_val
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to {2**32 - 1}. Give seed=N.")
-    if not isinstance(tags, ListConfig) or not all(isinstance(tag, str | int | float) for tag in tags):
-        raise ValueError(f"tags is {tags!r}; expected a list of words. Write tags=[one,two], for a single one tags=[one].")
-    if not isinstance(plugins, ListConfig):
-        raise ValueError(f"plugins is {plugins!r}; expected a list of files. Write plugins=[FILE].")
-    if clip is not None and not (isinstance(clip, int | float) and clip > 0):  # 0 would make every gradient zero, and less than 0 turn it round
-        raise ValueError(f"trainer.gradient_clip_val is {clip!r}; expected a number above 0. For no clipping give trainer.gradient_clip_val=null.")
-
-
-def check_directions(config: DictConfig, task: Task) -> None:
-    """Raise ValueError where the worst value of a metric would be taken for its best: an accuracy with mode=min, a loss with mode=max."""
-    higher: dict[str, bool | None] = {"val/loss": False, **{name: metric.higher_is_better for name, metric in task._meters("val")[1].items()}}
-    watching = {"": config, "schedule.": config.schedule or {}, **{f"callbacks.{name}.": callback or {} for name, callback in config.callbacks.items()}}
-    for place, node in watching.items():
-        monitor, mode = node.get("monitor"), node.get("mode")
-        if higher.get(monitor) is not None and mode in ("min", "max") and higher[monitor] != (mode == "max"):
-            right = "max" if higher[monitor] else "min"
-            raise ValueError(f"{place}monitor is {monitor} with {place}mode={mode}, so that its worst value would count as the best. Give {place}mode={right}.")
-
-
-def check_device(trainer: DictConfig) -> None:
-    """Raise ValueError when a GPU is asked for and there is none, or when more of them are asked for than there are."""
-    accelerator, devices = trainer.accelerator, trainer.devices
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not (accelerator == "gpu" and torch.backends.mps.is_available()):
-        raise ValueError(
-            f"trainer.accelerator is {accelerator!r} but torch {torch.__version__} sees no GPU. "
-            "Use trainer=cpu (for a finished run: trainer.accelerator=cpu), or install a torch that is built for the GPU of this machine."
-        )
-    if accelerator != "cpu" and isinstance(devices, int) and devices > (found := torch.cuda.device_count()) > 0:
-        raise ValueError(
-            f"trainer.devices is {devices} but torch sees {found} GPU{'s' * (found > 1)}. Give trainer.devices={found}, or trainer.accelerator=cpu."
-        )
 
 
 def quiet_libraries() -> None:

@@ -174,7 +174,8 @@ def _train(config: DictConfig, goes_on: bool = False) -> float | None:
         missing = sorted(OmegaConf.missing_keys(config), key=len)
         if missing:
             raise ValueError(f"{missing[0]} has no value, and this config needs one. Give {missing[0]}=VALUE.")
-        from seqlab.train import check_values, quiet_libraries
+        from seqlab.config_checks import check_values
+        from seqlab.train import quiet_libraries
 
         quiet_libraries()
         if config.gradcheck is not None:
@@ -203,8 +204,9 @@ def _train(config: DictConfig, goes_on: bool = False) -> float | None:
 
 def _start(config: DictConfig, directory: Path, overrides: list[str], resuming: bool) -> float | None:
     """Train here, or start the ranks that train, as the config asks for one process or for several."""
+    from seqlab.config_checks import check_device, check_values
     from seqlab.ranks.launch import Job, launch
-    from seqlab.train import check_device, check_values, train
+    from seqlab.train import train
 
     number = ranks_to_start(config.trainer, place())
     if not number:

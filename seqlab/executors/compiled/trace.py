@@ -8,8 +8,6 @@ autograd Functions, `no_grad` blocks and operations that were decomposed on the 
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,13 +23,12 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, GuardOnDataDependentSymNode, ShapeEnv, StatelessSymbolicContext
 
-from seqlab.executors.compiled.request import Request, attributes_key
+from seqlab.executors.compiled.purity import as_it_was, refuse_impure, refuse_unsupported, writes
+from seqlab.executors.compiled.request import Request
 from seqlab.executors.loop import check_step
 from seqlab.executors.sequence import CannotCompile, expand_mask
 
 HINT = 16  # the batch size that heuristics see; never 1, which a trace would take for a constant
-
-PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default, torch.ops.aten.addmm.default, torch.ops.aten.baddbmm.default)
 
 Place = tuple[str, int]  # where a value lives at run time: ("p", 0), ("leaf", 1), ("mask", 0), ("constant", 2), …
 
@@ -90,7 +87,7 @@ def trace(request: Request) -> Joint:
 
     step = _flat_step(request)
     autocast = _autocast(request)  # as the call has it: the trace itself runs with autocast off
-    with _as_called(request, mode), _as_it_was(request.cell):
+    with _as_called(request, mode), as_it_was(request.cell):
         y, new = step(inputs, check=True)
     if any(given._version for given in inputs):
         raise CannotCompile(f"step of {type(request.cell).__name__} writes to one of its arguments; expected a pure function. Make a new tensor instead.")
@@ -196,30 +193,6 @@ def _as_called(request: Request, mode: FakeTensorMode) -> Any:
         raise CannotCompile(f"step of {name} cannot be traced: {type(error).__name__}: {_first_line(error)}.") from error
 
 
-@contextlib.contextmanager
-def _as_it_was(cell: nn.Module) -> Any:
-    """Raise CannotCompile, with the cell as it was, when a step has side effects: at replay there would be none."""
-    modules = dict(cell.named_modules())
-    before = {path: (attributes_key(module), dict(vars(module))) for path, module in modules.items()}
-    drawn = _python_randomness()
-    yield
-    if _python_randomness() != drawn:
-        raise CannotCompile("step draws random numbers (of Python or NumPy); expected none. Draw them in `project` or `draw_masks`, with torch.")
-    for path, module in modules.items():
-        key, kept = before[path]
-        if attributes_key(module) != key:
-            changed = [name for name, value in vars(module).items() if kept.get(name, before) is not value]
-            vars(module).clear()
-            vars(module).update(kept)  # or a tensor of the trace, without values, would stay in the cell
-            names = ", ".join(f"{path}.{name}".lstrip(".") for name in changed) or path
-            raise CannotCompile(f"step of {type(cell).__name__} changes attributes ({names}); expected a pure function. Make them state leaves.")
-
-
-def _python_randomness() -> tuple[object, str]:
-    numpy = sys.modules.get("numpy")  # whoever draws from it has imported it
-    return random.getstate(), "" if numpy is None else repr(numpy.random.get_state())
-
-
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "").rstrip(".")
 
@@ -230,47 +203,17 @@ def _make_graph(joint: Callable[..., Any], arguments: list[Any], mode: FakeTenso
     off = torch.autocast(arguments[1].device.type, enabled=False)
     with torch.inference_mode(False), hooks, mode, off:
         module = make_fx(joint, decomposition_table=select_decomp_table())(*arguments)
-        if any(_writes(node) for node in module.graph.nodes):
+        if any(writes(node) for node in module.graph.nodes):
             refuse_impure(module)
             module = make_fx(dispatch_functionalize(joint), decomposition_table=select_decomp_table())(*arguments)
     refuse_impure(module)
-    for node in module.graph.find_nodes(op="get_attr"):
-        if getattr(getattr(module, node.target), "requires_grad", False):
-            raise CannotCompile(
-                "step reads a tensor that learns but is no parameter of the cell; expected it registered. Hold it as an attribute or in a ModuleList."
-            )
-    for node in module.graph.nodes:
-        kinds = {str(i.meta["val"].dtype) for i in node.all_input_nodes} if node.target in PRODUCTS else set()
-        if len(kinds) > 1:  # fake tensors do not mind, and the driver would read one as the other
-            raise CannotCompile(f"step multiplies matrices of {' and '.join(sorted(kinds))}; expected one dtype.")
+    refuse_unsupported(module)
     for node in list(module.graph.nodes):
         if node.target in (torch.ops.aten.detach.default, torch.ops.aten.alias.default):
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
     module.graph.eliminate_dead_code()
     return module
-
-
-def refuse_impure(module: fx.GraphModule) -> None:
-    """Raise CannotCompile for random numbers, and for writes to an argument of the step."""
-    for node in module.graph.nodes:
-        if not isinstance(node.target, torch._ops.OpOverload):
-            continue
-        if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise CannotCompile(f"step draws random numbers ({node.target}); expected none. Draw them in `project` or `draw_masks`.")
-        if _writes(node) and _base(node.args[0]).op == "placeholder":
-            raise CannotCompile(f"step writes to one of its arguments ({node.target}); expected a pure function. Make a new tensor.")
-
-
-def _writes(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-
-
-def _base(node: Any) -> fx.Node:
-    """The node whose memory a chain of views shows."""
-    while node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload) and (node.target.is_view or _writes(node)):
-        node = node.args[0]
-    return node
 
 
 def _zeros(module: fx.GraphModule, like: fx.Node) -> fx.Node:
