@@ -43,7 +43,7 @@ def alignments(task: CTC, batch: Batch, count: int, targets: bool = True) -> lis
     """What `draw_alignments` reads of the first `count` rows. targets: whether the batch has any."""
     emitted, steps = task.emissions(batch)
     emitted, found = emitted.float().cpu(), []
-    lengths = [batch.inputs.shape[1]] * len(emitted) if batch.lengths is None else batch.lengths.tolist()
+    lengths = batch.steps().tolist()
     for row in range(min(count, len(emitted))):
         log_p = emitted[row, : int(steps[row])]
         target = ctc_alignment(log_p, [label for label in batch.targets[row].tolist() if label]) if targets else None

@@ -51,7 +51,7 @@ def attention_panels(task: SequenceToSequence, batch: Batch, data: SequenceDataM
     written, weights = task.attention(batch)
     if weights is None:
         return []
-    lengths = [batch.inputs.shape[1]] * len(written) if batch.lengths is None else batch.lengths.tolist()
+    lengths = batch.steps().tolist()
     panels = []
     for row, (length, steps) in enumerate(zip(lengths, task.encoded_lengths(batch), strict=True)):
         ids = [index for index in written[row].tolist() if index != PADDING]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seqlab.data.base import DataSpec, Example, ExampleSplit
 from seqlab.data.recordings import Recording
-from seqlab.data.splits import Fractions, check_fractions, group_by_name, split_examples, warn_of_duplicates
+from seqlab.data.splits import Fractions, check_fractions, find_part, group_by_name, split_examples, warn_of_duplicates
 from seqlab.data.text_files import read_text_table
 from seqlab.data.transcribed import TranscribedRecordings
 from seqlab.data.transcripts import UNITS, Transcripts
@@ -91,18 +91,18 @@ class AudioFolder(TranscribedRecordings):
         """(transcript, place) of each file."""
         assert self.transcript_pattern is not None
         try:
-            search = re.compile(self.transcript_pattern).search
+            pattern = re.compile(self.transcript_pattern)
         except re.error as error:
             raise ValueError(f"data.transcript_pattern is {self.transcript_pattern!r}, which is no regular expression: {error}. Repair it.") from error
         found = []
         for place in places:
-            match = search(place.name)
-            if match is None or (match.re.groups and match.group(1) is None):
+            said = find_part(pattern, place.name)
+            if said is None:
                 raise ValueError(
                     f"data.transcript_pattern {self.transcript_pattern!r} finds nothing in the name of {place}; expected the transcript of every recording. "
                     "Widen it, or narrow data.files."
                 )
-            found.append(((match.group(1) if match.re.groups else match.group()).replace("_", " "), str(place)))
+            found.append((said.replace("_", " "), str(place)))
         return found
 
     def _from_table(self, path: Path, places: Sequence[Path]) -> list[tuple[str, str]]:

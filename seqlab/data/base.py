@@ -76,6 +76,10 @@ class Batch:
     spare: bool = False
     missing: Tensor | None = None
 
+    def steps(self) -> Tensor:
+        """The steps of each row (B,) that are no padding."""
+        return torch.full((len(self.inputs),), self.inputs.shape[1]) if self.lengths is None else self.lengths
+
     def part(self, share: Share) -> Batch:
         """The rows of that share, or the batch itself where there is one process."""
         rows = share.of(list(range(len(self.inputs))))

@@ -11,7 +11,7 @@ from seqlab.data.base import SPLITS
 from seqlab.data.labelled_series import LabelledSeries, SeriesData
 from seqlab.data.number_tables import read_table
 from seqlab.data.split_files import SplitFiles, check_groups
-from seqlab.data.splits import hold_out
+from seqlab.data.splits import find_part, hold_out
 
 
 class SeriesFolder(SeriesData):
@@ -129,7 +129,7 @@ def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
 
 
 def _find(pattern: re.Pattern[str], name: Path, what: str) -> str:
-    match = pattern.search(name.as_posix())
-    if match is None or (pattern.groups and match.group(1) is None):  # (walk)|(run) finds "run" outside of its first parenthesis
+    found = find_part(pattern, name.as_posix())
+    if found is None:
         raise ValueError(f"data.{what}_pattern {pattern.pattern!r} finds nothing in {name.as_posix()!r}; expected the {what} of each file. Narrow data.files.")
-    return match.group(1) if pattern.groups else match.group()
+    return found

@@ -142,23 +142,29 @@ def group_members(groups: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     return members
 
 
+def find_part(pattern: re.Pattern[str], name: str) -> str | None:
+    """What a pattern finds in a name, its first parenthesis where it has one; None where that finds nothing: (walk)|(run) finds "run" outside of it."""
+    match = pattern.search(name)
+    return match and match.group(1 if pattern.groups else 0)
+
+
 def group_by_name(files: Sequence[Path], pattern: str) -> list[str]:
     """The group of each file: what the regular expression finds in its name, its first parenthesis where it has one.
 
     Raises ValueError for a pattern that is none and for a file in whose name nothing is found.
     """
     try:
-        search = re.compile(pattern).search
+        compiled = re.compile(pattern)
     except re.error as error:
         raise ValueError(f"the pattern {pattern!r} is no regular expression: {error}. Repair it.") from error
     found = []
     for file in files:
-        match = search(file.name)
-        if match is None or (match.re.groups and match.group(1) is None):
+        group = find_part(compiled, file.name)
+        if group is None:
             raise ValueError(
                 f"the pattern {pattern!r} finds nothing in the name of {file}; expected a group for every file. Widen the pattern, or remove the file."
             )
-        found.append(match.group(1) if match.re.groups else match.group())
+        found.append(group)
     return found
 
 

@@ -41,6 +41,11 @@ class SequenceModule(nn.Module, ABC):
         """lengths of y for lengths of x; parts that shorten time override it."""
         return lengths
 
+    @property
+    def keeps_steps(self) -> bool:
+        """Whether y has a step for each step of x."""
+        return int(self.output_lengths(torch.tensor([1000]))) == 1000
+
 
 def check_input(x: Tensor, lengths: Lengths, input_size: int, subject: str) -> Tensor | None:
     """Checked once, outside the time loop. Returns lengths as an int64 tensor (B,) on x's device, or None."""

@@ -158,7 +158,7 @@ class AnomalyDetection(Task):
 
     def answer(self, batch: Batch) -> list[dict[str, Any]]:
         """For each sequence of the batch {"score": one for each row, "flag": likewise}. Its targets (B, T, V) are what was measured, NaN where nothing was."""
-        lengths = [batch.inputs.shape[1]] * len(batch.inputs) if batch.lengths is None else batch.lengths.tolist()
+        lengths = batch.steps().tolist()
         answers = []
         for inputs, rows, length in zip(batch.inputs, batch.targets, lengths, strict=True):
             if length <= int(self.num_rest):

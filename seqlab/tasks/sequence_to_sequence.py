@@ -111,7 +111,7 @@ class SequenceToSequence(WritingTask):
         """What the beam finds for each row, the best first; state: what `begin` gave."""
         state = self.begin(batch) if state is None else state
         start = torch.full((len(batch.inputs),), START, device=batch.inputs.device)
-        return beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, self._longest(lengths_of(batch)), END)
+        return beam_search(self.decoder.step, *self.decoder.step(start, state), self.beam, self._longest(batch.steps()), END)
 
     def _longest(self, lengths: Tensor) -> list[int]:
         """lengths (B,) of inputs -> how many symbols may be written for each."""
@@ -122,7 +122,7 @@ class SequenceToSequence(WritingTask):
 
     def encoded_lengths(self, batch: Batch) -> list[int]:
         """The steps of each row that the decoder attends to: fewer than those of the inputs where front end or encoder shorten time."""
-        return self._steps(lengths_of(batch))
+        return self._steps(batch.steps())
 
     def write(self, batch: Batch, state: State | None = None) -> Tensor:
         """The best hypothesis of each row, ids (B, U) without END and zeros past its end."""
@@ -151,11 +151,6 @@ class SequenceToSequence(WritingTask):
         if not written.shape[1]:
             return written, None
         return written, self.decoder(shifted(written), self.begin(batch))[1]
-
-
-def lengths_of(batch: Batch) -> Tensor:
-    """The steps of each row of the inputs (B,)."""
-    return torch.full((len(batch.inputs),), batch.inputs.shape[1]) if batch.lengths is None else batch.lengths
 
 
 def shifted(targets: Tensor) -> Tensor:
